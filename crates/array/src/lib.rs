@@ -1,0 +1,1 @@
+//! Chunk algebra, array expressions and rewrites, blocks, fusion, lowering

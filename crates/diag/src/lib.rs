@@ -1,0 +1,1 @@
+//! Progress, event log, graph pictures

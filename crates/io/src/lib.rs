@@ -1,0 +1,1 @@
+//! Reading and writing npy, HDF5 chunks and Zarr

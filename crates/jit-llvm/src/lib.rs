@@ -1,0 +1,1 @@
+//! LLVM backend: IR to machine code through ORCv2

@@ -1,0 +1,1 @@
+//! The typed SSA IR: builder, verifier, text format, interpreter, Backend trait

@@ -1,0 +1,1 @@
+//! Dense factorisations and products on strided blocks

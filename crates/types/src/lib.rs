@@ -1,0 +1,1 @@
+//! Data types, scalars, NEP 50 promotion and the operation catalogue
