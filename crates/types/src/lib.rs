@@ -1,9 +1,14 @@
 //! What numbers are: data types, scalars, promotion, and the catalogue of operations on them.
 //!
-//! Reading order: `prim` (scalar types and primitive operations), `emit` (how an operation is spelt in primitives).
+//! Reading order: `prim` (scalar types and primitive operations), `emit` (how an operation is spelt in primitives),
+//! `dtype` (what the elements of an array are).
 
+pub mod dtype;
 pub mod emit;
+pub mod error;
 pub mod prim;
 
+pub use dtype::{DType, Foreign, TimeBase, TimeUnit};
 pub use emit::{Emit, Val};
+pub use error::{Family, PythonKind, TypeError};
 pub use prim::{BinOp, CmpOp, LibFn, Scalar, ScalarType, UnOp};
