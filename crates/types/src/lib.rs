@@ -7,8 +7,10 @@ pub mod dtype;
 pub mod emit;
 pub mod error;
 pub mod prim;
+pub mod promote;
 
 pub use dtype::{DType, Foreign, TimeBase, TimeUnit};
 pub use emit::{Emit, Val};
 pub use error::{Family, PythonKind, TypeError};
 pub use prim::{BinOp, CmpOp, LibFn, Scalar, ScalarType, UnOp};
+pub use promote::{Casting, Operand, can_cast, promote, result_type};

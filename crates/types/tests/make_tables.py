@@ -1,0 +1,69 @@
+#!/usr/bin/env python3
+"""Write the tables in tests/data that say what NumPy does; the Rust tests check every line.
+
+Run with the NumPy whose behaviour is the reference (2.4): ``python crates/types/tests/make_tables.py [name ...]``.
+The tables are committed, so that the tests need no Python.
+"""
+
+import itertools
+import sys
+import warnings
+from pathlib import Path
+
+import numpy as np
+
+DATA = Path(__file__).parent / "data"
+NUMBERS = ["|b1", "|i1", "<i2", "<i4", "<i8", "|u1", "<u2", "<u4", "<u8", "<f2", "<f4", "<f8", "<c8", "<c16"]
+UNITS = ["", "[Y]", "[M]", "[W]", "[D]", "[h]", "[m]", "[s]", "[ms]", "[us]", "[ns]", "[ps]", "[fs]", "[as]"]
+UNITS += ["[10Y]", "[7M]", "[7D]", "[3h]", "[25s]", "[10ns]"]
+FOREIGN = ["|S0", "|S1", "|S5", "|S40", "|S70", "<U0", "<U1", "<U5", "<U40", "<U70", "|V4", "|V16", "|O"]
+CASTINGS = ["no", "equiv", "safe", "same_kind", "unsafe"]
+WEAK = {"bool": True, "int": 1, "-int": -1, "float": 1.5, "complex": 1j}
+
+
+def attempt(function, *args):
+    """The result, or ``!`` and the exception's builtin base."""
+    try:
+        return function(*args)
+    except (TypeError, ValueError, OverflowError) as error:
+        base = next(b for b in (OverflowError, TypeError, ValueError) if isinstance(error, b))
+        return "!" + base.__name__
+
+
+def write(name, lines):
+    text = "\n".join(lines) + "\n"
+    (DATA / name).write_text(text)
+    print(f"{name}: {len(lines)} lines, {len(text)} bytes")
+
+
+def promotion():
+    """pair A B PROMOTED CASTING; weak A KIND RESULT; triple A B C RESULT; only KIND... RESULT"""
+    lines = []
+    names = NUMBERS + ["<M8" + u for u in UNITS] + ["<m8" + u for u in UNITS] + FOREIGN
+    for a, b in itertools.product(names, repeat=2):
+        promoted = attempt(lambda: np.promote_types(a, b).str)
+        allowed = [c for c in CASTINGS if np.can_cast(np.dtype(a), np.dtype(b), c)]
+        assert not allowed or allowed == CASTINGS[CASTINGS.index(allowed[0]) :]
+        lines.append(f"pair {a} {b} {promoted} {allowed[0] if allowed else 'never'}")
+    for a in names:
+        for kind, value in WEAK.items():
+            lines.append(f"weak {a} {kind} " + attempt(lambda: np.result_type(np.dtype(a), value).str))
+    for a, b, c in itertools.combinations(NUMBERS, 3):
+        for x, y, z in itertools.permutations((a, b, c)):
+            lines.append(f"triple {x} {y} {z} " + np.result_type(np.dtype(x), np.dtype(y), np.dtype(z)).str)
+    for kinds in itertools.chain.from_iterable(itertools.product(WEAK, repeat=n) for n in (1, 2, 3)):
+        lines.append(f"only {' '.join(kinds)} " + attempt(lambda: np.result_type(*[WEAK[k] for k in kinds]).str))
+    write("promotion.txt", lines)
+
+
+def main():
+    warnings.simplefilter("ignore")
+    np.seterr(all="ignore")
+    DATA.mkdir(exist_ok=True)
+    tables = {f.__name__: f for f in (promotion,)}
+    for name in sys.argv[1:] or tables:
+        tables[name]()
+
+
+if __name__ == "__main__":
+    main()
