@@ -42,7 +42,16 @@ pub trait Observer: Send + Sync {
     /// A task begins on `worker`.
     fn task_started(&self, _task: TaskId, _what: TaskRef, _worker: u32, _at_ns: u64) {}
     /// A task ended well; `bytes` is the size of its value.
-    fn task_finished(&self, _task: TaskId, _what: TaskRef, _worker: u32, _start_ns: u64, _end_ns: u64, _bytes: u64) {}
+    fn task_finished(
+        &self,
+        _task: TaskId,
+        _what: TaskRef,
+        _worker: u32,
+        _start_ns: u64,
+        _end_ns: u64,
+        _bytes: u64,
+    ) {
+    }
     /// A value of `bytes` bytes was written to disk (`true`) or mapped back (`false`).
     fn spilled(&self, _task: TaskId, _bytes: u64, _out: bool, _at_ns: u64) {}
     /// The run is over; `ok` tells whether it succeeded.

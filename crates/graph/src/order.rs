@@ -1,0 +1,449 @@
+//! Which task goes first: a static priority that keeps little memory alive.
+//!
+//! The order is made by playing the graph through once, sequentially, with four rules. They are tried in this order:
+//!
+//! 1. *Free.* A task whose inputs are all there, and that lets go of at least as many bytes as it makes, runs at once.
+//!    It can only lower what is alive. This is what finishes `(j, i)` of `x + x.T` right after `(i, j)`, and what drains
+//!    `x - x.mean(0)` as soon as a column's mean is known.
+//! 2. *Close.* When every consumer of a value could run, and together they make no more than they let go, they all run.
+//!    This splits a block for an all-to-all right after it was loaded, and computes `x.mean()` and `x.std()` in one pass.
+//! 3. *Complete.* When a few sources more would let every consumer of the value run, with nothing large left over, those
+//!    are made next. Without this, `(u * u).mean()` and `(u * v).mean()` would keep all of `u` until `v` is looked at.
+//! 4. *Descend.* Otherwise go on depth first towards the outputs, in the order in which they were asked for; of the
+//!    inputs of a task the one that needs most beyond its result goes first (Sethi and Ullman's rule).
+//!
+//! What a task "makes" is judged at the end of the chain it starts (`settled`): a block that only feeds a sum counts as
+//! that sum. Bytes decide everywhere, counts nowhere.
+//!
+//! The cost is O(V + E): each event (a value has one consumer left, all consumers of a value are ready, a value appears)
+//! happens once a value and is handled in constant time or by one pass over its consumers. Rule 3 looks at graph
+//! neighbourhoods of bounded size only. Sorting a task's inputs is linear when they are alike, which they nearly always
+//! are.
+
+use crate::{Graph, TaskId};
+
+/// The order in which tasks should run: rank 0 first. Made by `order`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Order {
+    rank: Vec<u32>,
+    sequence: Vec<TaskId>,
+}
+
+impl Order {
+    /// An order given by hand; `None` unless `sequence` names each task of the graph once, inputs before consumers.
+    pub fn from_sequence(graph: &Graph, sequence: Vec<TaskId>) -> Option<Order> {
+        const UNSET: u32 = u32::MAX;
+        let mut rank = vec![UNSET; graph.len()];
+        if sequence.len() != graph.len() {
+            return None;
+        }
+        for (at, &id) in sequence.iter().enumerate() {
+            if *rank.get(id.0 as usize)? != UNSET {
+                return None;
+            }
+            rank[id.0 as usize] = at as u32;
+            if graph.inputs(id).iter().any(|input| rank[input.0 as usize] == UNSET) {
+                return None;
+            }
+        }
+        Some(Order { rank, sequence })
+    }
+
+    /// The task's place; lower runs first.
+    #[inline]
+    pub fn rank(&self, id: TaskId) -> u32 {
+        self.rank[id.0 as usize]
+    }
+
+    /// All tasks, first to last.
+    pub fn sequence(&self) -> &[TaskId] {
+        &self.sequence
+    }
+
+    /// How many tasks there are.
+    pub fn len(&self) -> usize {
+        self.sequence.len()
+    }
+
+    /// Whether there is no task.
+    pub fn is_empty(&self) -> bool {
+        self.sequence.is_empty()
+    }
+}
+
+/// Orders the tasks of a graph so that little memory is alive at a time.
+pub fn order(graph: &Graph) -> Order {
+    let mut play = Play::new(graph);
+    // The first output is on top.
+    let outputs: Vec<TaskId> = graph.outputs().iter().rev().copied().collect();
+    play.goals.extend(outputs);
+    play.descend();
+    // A graph from a file may have tasks that no output needs; they come last.
+    for id in graph.ids() {
+        if play.nodes[id.0 as usize].rank == NOT_RUN {
+            play.goals.push(id);
+            play.descend();
+        }
+    }
+    let rank = play.nodes.iter().map(|node| node.rank).collect();
+    Order { rank, sequence: play.sequence }
+}
+
+const NOT_RUN: u32 = u32::MAX;
+
+/// Rule 3 looks at no more consumers of a value, and no more inputs of a task, than this.
+const NEIGHBOURS: usize = 6;
+
+/// The state of a task and of the value it makes. One cache line.
+#[derive(Clone)]
+#[repr(align(64))]
+struct Node {
+    /// The size of the value, and its size at the end of the chain of sole consumers that it feeds.
+    bytes: u64,
+    settled: u64,
+    /// What the subtree below the task takes at its peak, as if nothing in it were shared.
+    need: u64,
+    /// The bytes of inputs of which this is the only consumer that has not run.
+    frees: u64,
+    rank: u32,
+    /// Different inputs that have not been made.
+    missing: u32,
+    /// Different consumers that have not run, and the exclusive or of their ids: when one is left, that is its id.
+    consumers: u32,
+    consumers_xor: u32,
+    /// Consumers of which some input is missing.
+    unready: u32,
+    /// The last pass that saw this task; how a pass tells apart duplicates.
+    seen: u32,
+    /// Outputs are never let go.
+    output: bool,
+}
+
+struct Play<'g> {
+    graph: &'g Graph,
+    nodes: Vec<Node>,
+    sequence: Vec<TaskId>,
+    /// Depth-first targets, the next one last.
+    goals: Vec<TaskId>,
+    /// What rules 1 and 2 found, the next one last.
+    eager: Vec<TaskId>,
+    /// Values whose consumers have just all become ready.
+    closable: Vec<TaskId>,
+    /// Values that rule 3 has still to look at.
+    fresh: Vec<TaskId>,
+    sortable: Vec<(u64, TaskId)>,
+    pass: u32,
+}
+
+impl<'g> Play<'g> {
+    fn new(graph: &'g Graph) -> Play<'g> {
+        let mut play = Play {
+            graph,
+            nodes: Vec::with_capacity(graph.len()),
+            sequence: Vec::with_capacity(graph.len()),
+            goals: Vec::new(),
+            eager: Vec::new(),
+            closable: Vec::new(),
+            fresh: Vec::new(),
+            sortable: Vec::new(),
+            pass: 0,
+        };
+        play.survey_inputs();
+        play.survey_consumers();
+        play
+    }
+
+    /// Inputs before consumers: counts, and what each subtree needs.
+    fn survey_inputs(&mut self) {
+        let graph = self.graph;
+        for id in graph.ids() {
+            let inputs = graph.inputs(id);
+            let bytes = graph.bytes(id);
+            let own = bytes.saturating_add(graph.scratch_bytes(id));
+            let mut need = 0u64;
+            let mut missing = 0;
+            if let [input] = inputs {
+                let node = &mut self.nodes[input.0 as usize];
+                node.consumers += 1;
+                node.consumers_xor ^= id.0;
+                need = node.need.max(node.bytes.saturating_add(own));
+                missing = 1;
+            } else {
+                self.pass += 1;
+                self.sortable.clear();
+                for &input in inputs {
+                    let node = &mut self.nodes[input.0 as usize];
+                    if node.seen == self.pass {
+                        continue;
+                    }
+                    node.seen = self.pass;
+                    node.consumers += 1;
+                    node.consumers_xor ^= id.0;
+                    missing += 1;
+                    self.sortable.push((node.need.saturating_sub(node.bytes), input));
+                }
+                self.sortable.sort_by_key(|&(beyond, _)| std::cmp::Reverse(beyond));
+                let mut held = 0u64;
+                for &(_, input) in &self.sortable {
+                    let node = &self.nodes[input.0 as usize];
+                    need = need.max(held.saturating_add(node.need));
+                    held = held.saturating_add(node.bytes);
+                }
+                need = need.max(held.saturating_add(own));
+            }
+            self.nodes.push(Node {
+                bytes,
+                settled: bytes,
+                need,
+                frees: 0,
+                rank: NOT_RUN,
+                missing,
+                consumers: 0,
+                consumers_xor: 0,
+                unready: 0,
+                seen: 0,
+                output: false,
+            });
+        }
+        for output in graph.outputs() {
+            self.nodes[output.0 as usize].output = true;
+        }
+    }
+
+    /// Consumers before inputs: where chains end, and who lets go of what from the start.
+    fn survey_consumers(&mut self) {
+        for id in self.graph.ids().rev() {
+            let node = &mut self.nodes[id.0 as usize];
+            node.unready = node.consumers;
+            if node.output {
+                continue;
+            }
+            match node.consumers {
+                0 => node.settled = 0,
+                1 => {
+                    let bytes = node.bytes;
+                    let consumer_at = node.consumers_xor as usize;
+                    let consumer = &mut self.nodes[consumer_at];
+                    consumer.frees = consumer.frees.saturating_add(bytes);
+                    if consumer.missing == 1 {
+                        let settled = consumer.settled;
+                        let node = &mut self.nodes[id.0 as usize];
+                        node.settled = bytes.min(settled);
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// Reaches the goals, top first.
+    fn descend(&mut self) {
+        while let Some(&goal) = self.goals.last() {
+            let node = &self.nodes[goal.0 as usize];
+            if node.rank != NOT_RUN {
+                self.goals.pop();
+            } else if node.missing == 0 {
+                self.goals.pop();
+                self.run(goal);
+                self.settle();
+            } else {
+                self.push_missing(goal);
+            }
+        }
+    }
+
+    /// Makes the missing inputs of `goal` the next goals, the one that needs most beyond its result on top.
+    fn push_missing(&mut self, goal: TaskId) {
+        let graph = self.graph;
+        if let [input] = graph.inputs(goal) {
+            self.goals.push(*input);
+            return;
+        }
+        self.sortable.clear();
+        for &input in graph.inputs(goal).iter().rev() {
+            let node = &self.nodes[input.0 as usize];
+            if node.rank == NOT_RUN {
+                self.sortable.push((node.need.saturating_sub(node.bytes), input));
+            }
+        }
+        self.sortable.sort_by_key(|&(beyond, _)| beyond);
+        self.goals.extend(self.sortable.iter().map(|&(_, input)| input));
+    }
+
+    /// Rules 1 to 3, until none applies.
+    fn settle(&mut self) {
+        loop {
+            while let Some(id) = self.eager.pop() {
+                if self.nodes[id.0 as usize].rank == NOT_RUN {
+                    self.run(id);
+                }
+            }
+            // Latest first, like the goals: what was just made is what is best finished.
+            let Some(value) = self.fresh.pop() else { return };
+            let goals = self.goals.len();
+            self.complete(value);
+            if self.goals.len() > goals {
+                // The other fresh values are looked at when these goals are reached, if they are still of interest.
+                return;
+            }
+        }
+    }
+
+    /// Gives `id` the next rank and sees what follows from it.
+    fn run(&mut self, id: TaskId) {
+        let graph = self.graph;
+        let rank = self.sequence.len() as u32;
+        self.sequence.push(id);
+        self.nodes[id.0 as usize].rank = rank;
+        let eager_before = self.eager.len();
+
+        self.pass += 1;
+        let pass = self.pass;
+        for &input in graph.inputs(id) {
+            let node = &mut self.nodes[input.0 as usize];
+            if node.seen == pass {
+                continue;
+            }
+            node.seen = pass;
+            node.consumers -= 1;
+            node.consumers_xor ^= id.0;
+            if node.consumers == 1 && !node.output {
+                let (bytes, last) = (node.bytes, node.consumers_xor);
+                let last_node = &mut self.nodes[last as usize];
+                last_node.frees = last_node.frees.saturating_add(bytes);
+                if last_node.missing == 0 && last_node.frees >= last_node.settled {
+                    self.eager.push(TaskId(last));
+                }
+            }
+        }
+
+        let mut previous = None;
+        for &consumer in graph.dependents(id) {
+            if previous.replace(consumer) == Some(consumer) {
+                continue;
+            }
+            let node = &mut self.nodes[consumer.0 as usize];
+            node.missing -= 1;
+            if node.missing == 0 {
+                if node.frees >= node.settled {
+                    self.eager.push(consumer);
+                }
+                self.became_ready(consumer);
+            }
+        }
+        self.eager[eager_before..].reverse();
+
+        while let Some(value) = self.closable.pop() {
+            self.close(value);
+        }
+        let node = &self.nodes[id.0 as usize];
+        if node.unready > 0 && node.consumers > 1 {
+            self.fresh.push(id);
+        }
+    }
+
+    fn became_ready(&mut self, id: TaskId) {
+        self.pass += 1;
+        let pass = self.pass;
+        for &input in self.graph.inputs(id) {
+            let node = &mut self.nodes[input.0 as usize];
+            if node.seen == pass {
+                continue;
+            }
+            node.seen = pass;
+            node.unready -= 1;
+            // With one consumer left, rule 1 has judged already.
+            if node.unready == 0 && node.consumers > 1 {
+                self.closable.push(input);
+            }
+        }
+    }
+
+    /// Rule 2: all consumers of `value` are ready.
+    fn close(&mut self, value: TaskId) {
+        let node = &self.nodes[value.0 as usize];
+        let mut frees = if node.output { 0 } else { node.bytes };
+        let mut makes = 0u64;
+        let consumers = self.graph.dependents(value);
+        let mut previous = None;
+        for &consumer in consumers {
+            let node = &self.nodes[consumer.0 as usize];
+            if node.rank == NOT_RUN && previous.replace(consumer) != Some(consumer) {
+                makes = makes.saturating_add(node.settled);
+                frees = frees.saturating_add(node.frees);
+            }
+        }
+        if makes <= tolerated(frees) {
+            // The first consumer goes on top. Those that have run, and duplicates, are skipped when popped.
+            self.eager.extend(consumers.iter().rev());
+        }
+    }
+
+    /// Rule 3: adds goals that let go of `value`, if that takes only a few sources and leaves nothing large.
+    fn complete(&mut self, value: TaskId) {
+        let graph = self.graph;
+        let node = &self.nodes[value.0 as usize];
+        let consumers = graph.dependents(value);
+        if node.unready == 0 || node.output || node.bytes == 0 || consumers.len() > NEIGHBOURS {
+            return;
+        }
+        let mut missing: [TaskId; NEIGHBOURS] = [TaskId(0); NEIGHBOURS];
+        let mut missing_len = 0;
+        let mut holds = node.bytes;
+        let mut makes = 0u64;
+        for &consumer in consumers {
+            let consumer_node = &self.nodes[consumer.0 as usize];
+            if consumer_node.rank != NOT_RUN {
+                continue;
+            }
+            makes = makes.saturating_add(consumer_node.settled);
+            let inputs = graph.inputs(consumer);
+            if makes > tolerated(node.bytes) || inputs.len() > NEIGHBOURS {
+                return;
+            }
+            for &input in inputs {
+                let input_node = &self.nodes[input.0 as usize];
+                if input_node.rank != NOT_RUN || missing[..missing_len].contains(&input) {
+                    continue;
+                }
+                // Two blocks at a time allow for a source with a step or two behind it, not for another reduction.
+                let small = input_node.need <= 2 * input_node.bytes.max(node.bytes);
+                if missing_len == NEIGHBOURS || !small || graph.dependents(input).len() > NEIGHBOURS {
+                    return;
+                }
+                missing[missing_len] = input;
+                missing_len += 1;
+                holds = holds.saturating_add(input_node.bytes);
+            }
+        }
+        // The other consumers of what would be made must then be ready as well, or it would stay in turn.
+        for &input in &missing[..missing_len] {
+            if self.nodes[input.0 as usize].output {
+                return;
+            }
+            for &other in graph.dependents(input) {
+                if consumers.contains(&other) {
+                    continue;
+                }
+                makes = makes.saturating_add(self.nodes[other.0 as usize].settled);
+                let inputs = graph.inputs(other);
+                let done = |task: &TaskId| {
+                    self.nodes[task.0 as usize].rank != NOT_RUN || missing[..missing_len].contains(task)
+                };
+                if makes > tolerated(holds) || inputs.len() > NEIGHBOURS || !inputs.iter().all(done) {
+                    return;
+                }
+            }
+        }
+        for &consumer in consumers.iter().rev() {
+            if self.nodes[consumer.0 as usize].rank == NOT_RUN {
+                self.goals.push(consumer);
+            }
+        }
+    }
+}
+
+/// Up to an eighth more may be made than is let go: a block and its partial sums may stand for a block.
+fn tolerated(frees: u64) -> u64 {
+    frees.saturating_add(frees / 8)
+}
