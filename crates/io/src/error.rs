@@ -75,7 +75,9 @@ pub enum Error {
         reason: String,
     },
     /// A region that does not fit the array, or whose arguments disagree on the number of axes.
-    #[error("region start {start:?}, step {step:?}, count {count:?} does not fit an array of shape {shape:?}: {reason}")]
+    #[error(
+        "region start {start:?}, step {step:?}, count {count:?} does not fit an array of shape {shape:?}: {reason}"
+    )]
     Region {
         /// The first index on each axis.
         start: Vec<u64>,

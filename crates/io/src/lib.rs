@@ -1,1 +1,22 @@
-//! Reading and writing npy, HDF5 chunks and Zarr
+//! Reading and writing the files that arrays come from: npy, HDF5 chunks, Zarr.
+//!
+//! Every reader answers one question: copy this strided region of an array into this strided memory, in native byte order. All
+//! of them may be called from any thread, hold no lock while they read, never take Python's lock, and start no threads: the
+//! caller's pool decides what runs at once. A damaged file gives an error that names the file and the chunk, never wrong numbers.
+//!
+//! This crate knows elements by their size and byte order only; dtypes are the caller's.
+
+mod element;
+mod error;
+pub mod hdf5;
+mod pipeline;
+
+mod contiguous;
+mod lzf;
+mod region;
+mod scratch;
+mod shuffle;
+
+pub use element::ElementLayout;
+pub use error::{ChunkFault, Error, Family, Result};
+pub use pipeline::{Filter, Pipeline};
