@@ -182,9 +182,9 @@ impl<'g> Play<'g> {
                     missing += 1;
                     self.sortable.push((node.need.saturating_sub(node.bytes), input));
                 }
-                self.sortable.sort_by_key(|&(beyond, _)| std::cmp::Reverse(beyond));
+                hungriest_last(&mut self.sortable);
                 let mut held = 0u64;
-                for &(_, input) in &self.sortable {
+                for &(_, input) in self.sortable.iter().rev() {
                     let node = &self.nodes[input.0 as usize];
                     need = need.max(held.saturating_add(node.need));
                     held = held.saturating_add(node.bytes);
@@ -266,7 +266,7 @@ impl<'g> Play<'g> {
                 self.sortable.push((node.need.saturating_sub(node.bytes), input));
             }
         }
-        self.sortable.sort_by_key(|&(beyond, _)| beyond);
+        hungriest_last(&mut self.sortable);
         self.goals.extend(self.sortable.iter().map(|&(_, input)| input));
     }
 
@@ -297,6 +297,22 @@ impl<'g> Play<'g> {
         self.nodes[id.0 as usize].rank = rank;
         let eager_before = self.eager.len();
 
+        // What goes on with this task's value comes before what else its inputs are good for.
+        let mut previous = None;
+        for &consumer in graph.dependents(id) {
+            if previous.replace(consumer) == Some(consumer) {
+                continue;
+            }
+            let node = &mut self.nodes[consumer.0 as usize];
+            node.missing -= 1;
+            if node.missing == 0 {
+                if node.frees >= node.settled {
+                    self.eager.push(consumer);
+                }
+                self.became_ready(consumer);
+            }
+        }
+
         self.pass += 1;
         let pass = self.pass;
         for &input in graph.inputs(id) {
@@ -314,21 +330,6 @@ impl<'g> Play<'g> {
                 if last_node.missing == 0 && last_node.frees >= last_node.settled {
                     self.eager.push(TaskId(last));
                 }
-            }
-        }
-
-        let mut previous = None;
-        for &consumer in graph.dependents(id) {
-            if previous.replace(consumer) == Some(consumer) {
-                continue;
-            }
-            let node = &mut self.nodes[consumer.0 as usize];
-            node.missing -= 1;
-            if node.missing == 0 {
-                if node.frees >= node.settled {
-                    self.eager.push(consumer);
-                }
-                self.became_ready(consumer);
             }
         }
         self.eager[eager_before..].reverse();
@@ -440,6 +441,21 @@ impl<'g> Play<'g> {
                 self.goals.push(consumer);
             }
         }
+    }
+}
+
+/// Sorts inputs by what they need beyond their results, the one that goes first last.
+///
+/// Only differences by a factor count, and the order of the rest stays: neighbours in a grid need a little more or less
+/// than each other at its edges, and to visit them in another order than the grid's would cost far more than it saves.
+fn hungriest_last(inputs: &mut [(u64, TaskId)]) {
+    let (mut least, mut most) = (u64::MAX, 0);
+    for &(beyond, _) in inputs.iter() {
+        least = least.min(beyond);
+        most = most.max(beyond);
+    }
+    if most / 2 > least {
+        inputs.sort_by_key(|&(beyond, _)| beyond.checked_ilog2());
     }
 }
 
