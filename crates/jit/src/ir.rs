@@ -140,12 +140,14 @@ pub enum TrapCode {
     ShapeMismatch,
     /// A control-flow edge that the front end proved impossible.
     Unreachable,
+    /// Calls nested deeper than the backend's stack allows.
+    StackOverflow,
     /// A code that the front end gave a meaning: an index into its table of exceptions.
     User(u16),
 }
 
 /// An instruction: what it does and to which values. Its results are in `InstData`.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub enum Inst {
     /// A constant.
     Const(Scalar),
@@ -176,7 +178,16 @@ pub enum Inst {
     LocalArray(ScalarType, u32),
     /// A view from parts: pointer and lengths of `base`, offset by `offsets` elements along each axis, with these
     /// lengths. Type and strides are those of the base.
-    SubView { base: Val, offsets: Vals, lens: Vals },
+    ///
+    /// The offset window is not checked against the base: whoever makes it knows that it is inside.
+    SubView {
+        /// The view that the window is cut from.
+        base: Val,
+        /// Where the window starts, in elements, one an axis.
+        offsets: Vals,
+        /// The lengths of the window.
+        lens: Vals,
+    },
     /// The element at these indices (one `i64` an axis).
     Load(Val, Vals, Bounds),
     /// Writes an element: view, indices, value.
@@ -187,7 +198,70 @@ pub enum Inst {
     /// a piece with `(piece_lo, piece_hi, captures..., accumulators...)`, starting from `init`, and returns the accumulators. `combine`
     /// (present when there are accumulators) takes two sets of accumulators and returns one. Pieces are combined in ascending
     /// order, so that the result depends on `grain` and the range, never on the number of threads.
-    ParFor { lo: Val, hi: Val, grain: Val, body: FuncId, captures: Vals, init: Vals, combine: Option<FuncId> },
+    ///
+    /// Exactly: the pieces are those of `Pieces::new(lo, hi, grain)`. Each piece's body starts from `init` itself, so
+    /// `init` is the identity of `combine`. With results `r0, r1, ...` of the pieces, the instruction gives
+    /// `combine(...combine(combine(r0, r1), r2)...)`; with one piece `r0`, without `combine` called; with an
+    /// empty range `init`, without `body` called. When a piece traps, the instruction traps: with the code of the first
+    /// piece, in ascending order, among those that trapped; later pieces may or may not have run.
+    ParFor {
+        /// First iteration.
+        lo: Val,
+        /// One past the last iteration.
+        hi: Val,
+        /// The fewest iterations worth a piece.
+        grain: Val,
+        /// Runs one piece.
+        body: FuncId,
+        /// Passed to every piece unchanged.
+        captures: Vals,
+        /// Where the accumulators of every piece start.
+        init: Vals,
+        /// Merges the accumulators of two pieces.
+        combine: Option<FuncId>,
+    },
+}
+
+/// How a parallel loop's range is cut: the one rule that every backend follows, because floating-point results depend on it.
+///
+/// With `n = hi - lo` iterations (none when `hi <= lo`) there are `clamp(n / max(grain, 1), 1, MAX)` contiguous pieces
+/// whose lengths differ by at most one, the longer ones first. So each piece has at least `grain` iterations, unless
+/// the whole range has fewer.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Pieces {
+    lo: i64,
+    len: u64,
+    count: u64,
+}
+
+impl Pieces {
+    /// The most pieces: enough to keep a large machine busy and to even out uneven iterations, few enough that handing
+    /// them out costs nothing beside the work.
+    pub const MAX: u64 = 256;
+
+    /// The pieces of `lo .. hi`.
+    pub fn new(lo: i64, hi: i64, grain: i64) -> Pieces {
+        if hi <= lo {
+            return Pieces { lo, len: 0, count: 0 };
+        }
+        let len = hi.wrapping_sub(lo) as u64;
+        let count = (len / grain.max(1) as u64).clamp(1, Pieces::MAX);
+        Pieces { lo, len, count }
+    }
+
+    /// How many pieces there are.
+    pub fn count(&self) -> u64 {
+        self.count
+    }
+
+    /// The bounds of the piece with this number, counted from zero.
+    pub fn get(&self, piece: u64) -> (i64, i64) {
+        debug_assert!(piece < self.count);
+        let (base, longer) = (self.len / self.count, self.len % self.count);
+        let start = piece * base + piece.min(longer);
+        let len = base + u64::from(piece < longer);
+        (self.lo.wrapping_add(start as i64), self.lo.wrapping_add((start + len) as i64))
+    }
 }
 
 /// An instruction with the values it defines: none for a store, one for most, several for calls and parallel loops.
