@@ -43,10 +43,6 @@ impl DataFile {
         &self.path
     }
 
-    pub fn len(&self) -> u64 {
-        self.len
-    }
-
     pub fn file(&self) -> &File {
         &self.file
     }

@@ -9,6 +9,8 @@
 mod element;
 mod error;
 pub mod hdf5;
+pub mod npy;
+mod npy_header;
 mod pipeline;
 
 mod contiguous;
