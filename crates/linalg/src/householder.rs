@@ -49,7 +49,7 @@ fn reflect<T: Field>(alpha: T, tail: &mut [T]) -> (T, T) {
         rescaled += 1;
     }
     let tau = T::from_parts((beta - alpha.re()) / beta, -alpha.im() / beta);
-    let factor = T::ONE / (alpha - T::from_parts(beta, zero));
+    let factor = (alpha - T::from_parts(beta, zero)).reciprocal();
     tail.iter_mut().for_each(|x| *x = *x * factor);
     for _ in 0..rescaled {
         beta = beta * small;

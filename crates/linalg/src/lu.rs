@@ -64,10 +64,12 @@ fn eliminate<T: Field>(mut a: MatMut<'_, T>, pivots: &mut [usize], par: Par) {
         let pivot = a.at(0, 0);
         if pivot != T::ZERO {
             let safe = size >= <T::Re as RealScalar>::TINY;
-            let inverse = T::ONE / pivot;
+            let inverse = pivot.reciprocal();
+            // For a subnormal pivot the reciprocal overflows; turn first, then divide.
+            let (modulus, turn) = (pivot.modulus(), pivot.conjugate().over(pivot.modulus()));
             let column = a.col_mut(0).expect("working storage is column-major");
             for x in &mut column[1..] {
-                *x = if safe { *x * inverse } else { *x / pivot };
+                *x = if safe { *x * inverse } else { (*x * turn).over(modulus) };
             }
         }
         // Columns beyond the last pivot exist in a wide matrix only, where m is one: nothing is below to update.

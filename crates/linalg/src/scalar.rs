@@ -50,6 +50,15 @@ pub trait Scalar:
     fn abs1(self) -> Self::Re {
         self.re().magnitude() + self.im().magnitude()
     }
+    /// Divides both parts by a real number.
+    fn over(self, divisor: Self::Re) -> Self {
+        Self::from_parts(self.re() / divisor, self.im() / divisor)
+    }
+    /// `1 / self`. The usual quotient squares the modulus of a complex divisor, which overflows at the root of the range.
+    fn reciprocal(self) -> Self {
+        let size = self.modulus();
+        self.conjugate().over(size).over(size)
+    }
     /// Whether both parts are finite.
     fn finite(self) -> bool {
         (self.re() * Self::Re::ZERO) == Self::Re::ZERO && (self.im() * Self::Re::ZERO) == Self::Re::ZERO

@@ -2,7 +2,7 @@
 
 mod common;
 use common::*;
-use pantile_linalg::{Elem, Mat, MatMut, MatRef, Par, RealScalar, Scalar, gemm, matmul_int};
+use pantile_linalg::{Elem, Mat, MatMut, MatRef, Par, RealScalar, gemm, matmul_int};
 use proptest::prelude::*;
 
 const SHAPES: [(usize, usize, usize); 10] = [

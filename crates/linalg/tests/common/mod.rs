@@ -1,7 +1,7 @@
 //! Naive references and generators shared by the tests: triple loops, residuals, views of every layout.
 #![allow(dead_code)]
 
-use pantile_linalg::{Elem, Mat, MatRef, RealScalar, Scalar};
+use pantile_linalg::{Elem, Mat, MatRef, RealScalar};
 
 /// A small deterministic generator of numbers in [-1, 1).
 pub struct Random(pub u64);
