@@ -1,0 +1,40 @@
+"""``import pantile`` beside ``import numpy`` alone, each in an interpreter that has just started."""
+
+from ..case import Case, Over
+
+CASE = Case(
+    name="import_time",
+    title="import pantile",
+    limits=(Over("numpy", 0.050),),
+    full={},
+    quick={},
+    repeats=25,
+    expected=[0.0],
+)
+
+
+def starting(code):
+    """Runs ``code`` in a new interpreter; answers its exit status."""
+    import subprocess
+    import sys
+
+    return lambda: subprocess.run([sys.executable, "-c", code], check=True).returncode
+
+
+@CASE.variant("pantile")
+def _pantile(p):
+    return starting("import numpy, pantile")
+
+
+@CASE.variant("numpy")
+def _numpy(p):
+    return starting("import numpy")
+
+
+@CASE.variant("dask")
+def _dask(p):
+    import importlib.util
+
+    if importlib.util.find_spec("dask") is None:
+        raise ModuleNotFoundError("dask")
+    return starting("import numpy, dask.array")
