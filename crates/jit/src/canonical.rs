@@ -165,10 +165,8 @@ pub fn canonicalize(f: &mut Function) {
     for b in reverse_postorder(f) {
         block_map[b.index()] = Some(BlockId(0));
     }
-    let mut kept = 0;
-    for slot in block_map.iter_mut().flatten() {
-        *slot = BlockId(kept);
-        kept += 1;
+    for (kept, slot) in block_map.iter_mut().flatten().enumerate() {
+        *slot = BlockId(kept as u32);
     }
     let mut keep = block_map.iter().map(Option::is_some);
     f.blocks.retain(|_| keep.next() == Some(true));

@@ -220,7 +220,11 @@ where
             let args = args.iter().map(|v| scalar(*v)).collect::<Result<Vec<_>, _>>()?;
             one(lib(*f, &args)?)
         }
-        Inst::Tuple(parts) => smallvec![Type::Tuple(list(parts)?.into())],
+        Inst::Tuple(parts) => {
+            let t = Type::Tuple(list(parts)?.into());
+            check_size(&t)?;
+            smallvec![t]
+        }
         Inst::TupleGet(v, i) => match ty(*v)? {
             Type::Tuple(parts) => match parts.get(*i as usize) {
                 Some(t) => smallvec![t.clone()],
@@ -311,40 +315,42 @@ where
     })
 }
 
+/// The most slots that one value may take.
+///
+/// Tuples of tuples share their parts, so a few instructions can spell a type of astronomic size; the bound keeps whatever
+/// walks a type (printing, comparing, copying a value) cheap.
+pub const MAX_SLOTS: usize = 4096;
+
+/// The most tuples around one value.
+pub const MAX_DEPTH: usize = 32;
+
+/// Refuses a type that is too large. The walk itself is bounded.
+pub fn check_size(t: &Type) -> Result<(), String> {
+    fn walk(t: &Type, depth: usize, left: &mut usize) -> bool {
+        let own = match t {
+            Type::Scalar(_) | Type::Tuple(_) => 1,
+            Type::View(v) => 1 + 2 * v.strides.len(),
+        };
+        match left.checked_sub(own) {
+            Some(rest) => *left = rest,
+            None => return false,
+        }
+        match t {
+            Type::Scalar(_) | Type::View(_) => true,
+            Type::Tuple(parts) => depth < MAX_DEPTH && parts.iter().all(|p| walk(p, depth + 1, left)),
+        }
+    }
+    let mut left = MAX_SLOTS;
+    if walk(t, 0, &mut left) {
+        Ok(())
+    } else {
+        Err(format!("a type of more than {MAX_SLOTS} parts, or more than {MAX_DEPTH} tuples deep"))
+    }
+}
+
 /// The parameter types of a function. Empty for a function without blocks (which the verifier rejects).
 pub fn param_types(f: &crate::ir::Function) -> Vec<Type> {
     f.blocks.first().map_or_else(Vec::new, |entry| {
         entry.params.iter().map(|p| f.value_types.get(p.0 as usize).cloned().unwrap_or(Type::I64)).collect()
     })
-}
-
-impl std::fmt::Display for Type {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Type::Scalar(s) => f.write_str(s.name()),
-            Type::Tuple(parts) => {
-                f.write_str("tuple<")?;
-                for (i, part) in parts.iter().enumerate() {
-                    write!(f, "{}{part}", if i == 0 { "" } else { ", " })?;
-                }
-                f.write_str(">")
-            }
-            Type::View(v) => write!(f, "{v}"),
-        }
-    }
-}
-
-impl std::fmt::Display for ViewType {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        use crate::ir::Stride;
-        write!(f, "view<{};", self.elem.name())?;
-        for s in &self.strides {
-            f.write_str(match s {
-                Stride::Dynamic => " dyn",
-                Stride::Unit => " unit",
-                Stride::Zero => " zero",
-            })?;
-        }
-        f.write_str(">")
-    }
 }
