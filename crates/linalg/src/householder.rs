@@ -50,9 +50,9 @@ fn reflect<T: Field>(alpha: T, tail: &mut [T]) -> (T, T) {
     }
     let tau = T::from_parts((beta - alpha.re()) / beta, -alpha.im() / beta);
     let factor = (alpha - T::from_parts(beta, zero)).reciprocal();
-    tail.iter_mut().for_each(|x| *x = *x * factor);
+    tail.iter_mut().for_each(|x| *x *= factor);
     for _ in 0..rescaled {
-        beta = beta * small;
+        beta *= small;
     }
     (T::from_parts(beta, zero), tau)
 }

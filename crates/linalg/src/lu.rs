@@ -170,8 +170,8 @@ pub(crate) fn slogdet<T: Field>(a: MatRef<'_, T>, par: Par) -> Result<(T, <T as 
         if size == <T::Re as Scalar>::ZERO {
             return Ok((T::ZERO, size.log()));
         }
-        sign = sign * T::from_parts(x.re() / size, x.im() / size);
-        log = log + size.log();
+        sign *= T::from_parts(x.re() / size, x.im() / size);
+        log += size.log();
     }
     Ok((sign, log))
 }
