@@ -2,9 +2,9 @@
 //! through our own QR first (see `householder` for why), wide ones are transposed, and matrices of extreme size are
 //! scaled by a power of two so that squares stay in range.
 //!
-//! The bidiagonalisation takes four fifths of the time of a large square matrix. It reads the remaining matrix once a
-//! column, so memory bandwidth and not arithmetic bounds it; faer's thresholds were tried and change nothing for the
-//! better. A faster square SVD needs a reduction in two stages, or one blocked like LAPACK's.
+//! For a large square matrix the values alone cost most of what values and vectors cost together, which points at the
+//! bidiagonalisation: it reads the remaining matrix once a column, so that memory bandwidth probably bounds it. A
+//! reduction in two stages, or one blocked like LAPACK's, is the thing to try next.
 
 use crate::bridge::{Field, Par, fmut, fref};
 use crate::error::{Error, Result};
