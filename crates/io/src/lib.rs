@@ -12,12 +12,15 @@ pub mod hdf5;
 pub mod npy;
 mod npy_header;
 mod pipeline;
+pub mod zarr;
+pub mod zarr_create;
 
 mod contiguous;
 mod lzf;
 mod region;
 mod scratch;
 mod shuffle;
+mod zarr_dtype;
 
 pub use element::ElementLayout;
 pub use error::{ChunkFault, Error, Family, Result};

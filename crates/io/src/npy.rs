@@ -48,7 +48,8 @@ impl NpyFile {
         let element = ElementLayout::from_descr(&header.descr).filter(|element| element.itemsize > 0);
         let element = element.ok_or_else(|| Error::Unsupported {
             what: format!("dtype {} in '{}'", header.descr, path.display()),
-            reason: "elements must be numbers, booleans, dates or fixed-length strings; use numpy.load".into(),
+            reason: "elements must be numbers, booleans, dates or fixed-length strings; use numpy.load"
+                .into(),
         })?;
         let data_len = byte_len(&header.shape, element.itemsize)
             .ok_or_else(|| invalid(format!("shape {:?} exceeds the address space", header.shape)))?;
@@ -166,7 +167,8 @@ impl NpyWriter {
         let element = ElementLayout::from_descr(descr).filter(|element| element.itemsize > 0);
         let element = element.ok_or_else(|| Error::Unsupported {
             what: format!("writing dtype {descr} to '{}'", path.display()),
-            reason: "elements must be numbers, booleans, dates or fixed-length strings; use numpy.save".into(),
+            reason: "elements must be numbers, booleans, dates or fixed-length strings; use numpy.save"
+                .into(),
         })?;
         if element.needs_swap() {
             return Err(invalid(format!("dtype {descr} is not in native byte order")));
@@ -178,8 +180,12 @@ impl NpyWriter {
             return Err(Error::file(path, "create")(io::ErrorKind::IsADirectory.into()));
         }
         let temporary = temporary_beside(path);
-        let file =
-            File::options().read(true).write(true).create_new(true).open(&temporary).map_err(Error::file(path, "create"))?;
+        let file = File::options()
+            .read(true)
+            .write(true)
+            .create_new(true)
+            .open(&temporary)
+            .map_err(Error::file(path, "create"))?;
         let writer = Self {
             target: path.to_path_buf(),
             temporary: Some(temporary),
@@ -240,7 +246,14 @@ impl NpyWriter {
                     } else {
                         let buffer = scratch.raw.get(run_bytes, "a row to write")?;
                         let packed = &file_strides[run_axis..];
-                        copy_box(from, inner_strides, buffer.as_mut_ptr(), packed, inner_count, self.itemsize);
+                        copy_box(
+                            from,
+                            inner_strides,
+                            buffer.as_mut_ptr(),
+                            packed,
+                            inner_count,
+                            self.itemsize,
+                        );
                         self.file.write_all_at(buffer, offset)
                     }
                 };

@@ -64,7 +64,8 @@ impl NpyHeader {
         };
         let text = format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': ({axes}), }}");
         let len = (10 + text.len() + 1).next_multiple_of(64) - 10;
-        let stored = u16::try_from(len).map_err(|_| format!("a shape of {} axes is too long", shape.len()))?;
+        let stored =
+            u16::try_from(len).map_err(|_| format!("a shape of {} axes is too long", shape.len()))?;
         let mut header = Vec::with_capacity(10 + len);
         header.extend_from_slice(MAGIC);
         header.extend_from_slice(&[1, 0]);
@@ -217,7 +218,8 @@ mod tests {
         let header = parse("{'shape': (3L, 4,), \"descr\":'<f8' ,'fortran_order': True}\n").unwrap();
         assert_eq!((header.descr.as_str(), header.shape, header.fortran), ("<f8", vec![3, 4], true));
         let record =
-            parse("{'descr': [('a', '<i4'), ('b]', '<f8', (2,))], 'fortran_order': False, 'shape': ()}").unwrap();
+            parse("{'descr': [('a', '<i4'), ('b]', '<f8', (2,))], 'fortran_order': False, 'shape': ()}")
+                .unwrap();
         assert_eq!(record.descr, "[('a', '<i4'), ('b]', '<f8', (2,))]");
     }
 
@@ -229,12 +231,7 @@ mod tests {
             assert_eq!(bytes.len() % 64, 0);
             assert_eq!(
                 header,
-                NpyHeader {
-                    descr: "<i2".into(),
-                    shape,
-                    fortran: false,
-                    data_offset: bytes.len() as u64
-                }
+                NpyHeader { descr: "<i2".into(), shape, fortran: false, data_offset: bytes.len() as u64 }
             );
         }
     }

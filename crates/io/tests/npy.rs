@@ -18,7 +18,9 @@ fn read(file: &NpyFile, region: &common::Box) -> Vec<u8> {
     }
     let mut bytes = vec![0; len as usize];
     // SAFETY: the buffer holds the packed region.
-    unsafe { file.read_region(&region.start, &region.step, &region.count, bytes.as_mut_ptr(), &strides).unwrap() };
+    unsafe {
+        file.read_region(&region.start, &region.step, &region.count, bytes.as_mut_ptr(), &strides).unwrap()
+    };
     bytes
 }
 
