@@ -401,7 +401,7 @@ named_ops! {
 named_ops! {
     /// Functions of the C library that the catalogue calls one value at a time, because no vector form exists.
     ///
-    /// The signature is in `signature`; the symbol that a backend binds is `symbol`.
+    /// The signature is in `signature`; a backend binds each name to code of its own.
     LibFn {
         /// Complex exponential.
         Cexp = "cexp",
@@ -439,20 +439,25 @@ named_ops! {
         Ldexp = "ldexp",
         /// The fraction of `frexp(f64)`.
         FrexpFraction = "frexp_fraction",
-        /// The exponent of `frexp(f64)`, as `I32`.
+        /// The exponent of `frexp(f64)`, as `I32`; 0 for zero, infinities and NaN.
         FrexpExponent = "frexp_exponent",
+        /// Greatest common divisor of two `U64`; the other one when one is zero.
+        Gcd = "gcd",
+        /// `U64` to the power of a `U64`, wrapping; anything to the power of zero is 1.
+        PowU64 = "pow_u64",
     }
 }
 
 impl LibFn {
     /// Argument types and result type. Complex functions work on `C128`; a `C64` caller casts, and gains accuracy.
     pub const fn signature(self) -> (&'static [ScalarType], ScalarType) {
-        use ScalarType::{C128, F64, I32};
+        use ScalarType::{C128, F64, I32, U64};
         match self {
             LibFn::Cpow => (&[C128, C128], C128),
             LibFn::Ldexp => (&[F64, I32], F64),
             LibFn::FrexpFraction => (&[F64], F64),
             LibFn::FrexpExponent => (&[F64], I32),
+            LibFn::Gcd | LibFn::PowU64 => (&[U64, U64], U64),
             _ => (&[C128], C128),
         }
     }
