@@ -56,11 +56,72 @@ def promotion():
     write("promotion.txt", lines)
 
 
+TIMES = ["<M8[ns]", "<M8[s]", "<M8[D]", "<M8[M]", "<M8", "<m8[ns]", "<m8[s]", "<m8[D]", "<m8[Y]", "<m8"]
+PYTHON = {"int": int, "float": float, "complex": complex}
+LEFT_OUT = {"matmul", "vecdot", "vecmat", "matvec"}
+
+
+def ufuncs():
+    """NumPy's elementwise ufuncs of numbers, once each, by name."""
+    found = {u.__name__: u for u in vars(np).values() if isinstance(u, np.ufunc)}
+    return [found[name] for name in sorted(found) if name not in LEFT_OUT]
+
+
+def ones(name):
+    return PYTHON[name](1) if name in PYTHON else np.ones(1, name)
+
+
+FUNCTIONS = {
+    "where": (3, lambda c, a, b: np.where(c, a, b)),
+    "clip": (3, lambda x, lo, hi: np._core.umath.clip(x, lo, hi)),
+    "real": (1, np.real),
+    "imag": (1, np.imag),
+    "angle": (1, np.angle),
+    "nan_to_num": (1, np.nan_to_num),
+    "sinc": (1, np.sinc),
+}
+
+
+def typing():
+    """u OP OPERANDS : inputs and outputs, as data types by comma, ! where NumPy raises. f OP OPERANDS : output"""
+    lines = []
+    names = NUMBERS + TIMES + list(PYTHON)
+    for u in ufuncs():
+        for first in itertools.product(names, repeat=u.nin - 1):
+            tokens = []
+            for last in names:
+                operands = (*first, last)
+                if all(o in PYTHON for o in operands):
+                    tokens.append("-")
+                    continue
+                given = tuple(PYTHON.get(o) or np.dtype(o) for o in operands)
+                found = attempt(lambda: u.resolve_dtypes(given + (None,) * u.nout))
+                tokens.append("!" if isinstance(found, str) else ",".join(d.str for d in found))
+            lines.append(" ".join(["u", u.__name__, *first, ":", *tokens]))
+    for name, (nin, function) in FUNCTIONS.items():
+        numbers = NUMBERS + ["<M8[s]", "<m8[ns]", "<m8[D]", "int", "float", "complex"]
+        if nin == 1:
+            numbers = NUMBERS
+        heads = itertools.product(["|b1", "<i4"] if name == "where" else numbers, numbers) if nin == 3 else [()]
+        for first in heads:
+            tokens = []
+            for last in numbers:
+                if all(o in PYTHON for o in (*first, last)[-2:]):
+                    tokens.append("-")
+                    continue
+                result = attempt(lambda: function(*map(ones, (*first, last))).dtype.str)
+                tokens.append("!" if result.startswith("!") else result)
+            lines.append(" ".join(["f", name, *first, ":", *tokens]))
+    lines.append("names " + " ".join(names))
+    lines.append("numbers " + " ".join(NUMBERS + ["<M8[s]", "<m8[ns]", "<m8[D]", "int", "float", "complex"]))
+    write("typing.txt", lines[-2:] + lines[:-2])
+
+
 def main():
     warnings.simplefilter("ignore")
     np.seterr(all="ignore")
     DATA.mkdir(exist_ok=True)
-    tables = {f.__name__: f for f in (promotion,)}
+    tables = {f.__name__: f for f in (promotion, typing)}
     for name in sys.argv[1:] or tables:
         tables[name]()
 

@@ -25,7 +25,7 @@ pub(crate) static ROWS: &[Op] = &[
         .identity(Identity::Zero)
         .associative()
         .commutative(),
-    op("subtract", 2, ALL, Build::One(|b, v| b.sub(v[0], v[1])), "Difference.").symbol("-").time(TimeRule::Subtract),
+    op("subtract", 2, ALL, Build::One(|b, v| b.sub(v[0], v[1])), "Difference.").symbol("-").quirk(Quirk::NotBool).time(TimeRule::Subtract),
     op("multiply", 2, ALL_AND_BOOL, Build::One(multiply), "Product; logical and of booleans.")
         .symbol("*")
         .time(TimeRule::Multiply)
@@ -44,7 +44,7 @@ pub(crate) static ROWS: &[Op] = &[
         .alias(&["mod"])
         .symbol("%")
         .time(TimeRule::Remainder),
-    op("divmod", 2, REAL, Build::Two(divmod), "`floor_divide` and `remainder` at once.").time(TimeRule::DivMod),
+    op("divmod", 2, &[Loops { over: "bBhHiIqQefd", form: "xx->xx" }], Build::Two(divmod), "`floor_divide` and `remainder` at once.").time(TimeRule::DivMod),
     op("fmod", 2, REAL, Build::One(|b, v| b.rem(v[0], v[1])), "Remainder with the sign of the dividend, as C's fmod."),
     op(
         "power",
@@ -61,8 +61,8 @@ pub(crate) static ROWS: &[Op] = &[
         .ulp(4),
     op("negative", 1, ALL_UNARY, Build::One(|b, v| b.neg(v[0])), "Negation; integers wrap.")
         .symbol("-x")
-        .time(TimeRule::Negative),
-    op("positive", 1, ALL_UNARY, Build::One(|_, v| v[0]), "The value itself.").symbol("+x").time(TimeRule::Positive),
+        .quirk(Quirk::NotBool).time(TimeRule::Negative),
+    op("positive", 1, ALL_UNARY, Build::One(|_, v| v[0]), "The value itself.").symbol("+x").quirk(Quirk::NotBool).time(TimeRule::Positive),
     op(
         "absolute",
         1,
@@ -75,7 +75,7 @@ pub(crate) static ROWS: &[Op] = &[
     .time(TimeRule::Absolute),
     op("fabs", 1, &[Loops { over: "efd", form: "x->x" }], Build::One(|b, v| b.abs(v[0])), "Absolute value as a float."),
     op("sign", 1, ALL_UNARY, Build::One(sign), "-1, 0 or 1; z / abs(z) for complex numbers; NaN for NaN.")
-        .time(TimeRule::Sign),
+        .quirk(Quirk::NotBool).time(TimeRule::Sign),
     op("square", 1, ALL_UNARY, Build::One(square), "Product with itself."),
     op("reciprocal", 1, ALL_UNARY, Build::One(reciprocal), "1 / x; of integers truncated."),
     op(

@@ -145,8 +145,7 @@ pub(crate) static ROWS: &[Op] = &[
         Build::One(logical_not),
         "Whether it is false.",
     )
-    .quirk(Quirk::Truth)
-    .time(TimeRule::Truth),
+    .quirk(Quirk::Truth),
 ];
 
 /// A comparison of any numbers.

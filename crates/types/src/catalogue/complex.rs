@@ -4,7 +4,7 @@
 //! part of the result, since it decides where rounding and overflow happen.
 
 use crate::catalogue::build::Builder;
-use crate::catalogue::op::{Build, Chapter, Loops, Op, Quirk, row};
+use crate::catalogue::op::{Build, Chapter, Loops, Op, row};
 use crate::emit::Val;
 use crate::prim::{BinOp, LibFn, ScalarType};
 
@@ -32,6 +32,7 @@ pub(crate) static ROWS: &[Op] = &[
     op(
         "angle",
         &[
+            Loops { over: "x", form: "?->d" },
             Loops { over: "efd", form: "x->x" },
             Loops { over: "F", form: "F->f" },
             Loops { over: "D", form: "D->d" },
@@ -39,7 +40,6 @@ pub(crate) static ROWS: &[Op] = &[
         Build::One(angle),
         "The angle from the positive real axis, in radians.",
     )
-    .quirk(Quirk::None)
     .ulp(4)
     .function(),
 ];
@@ -62,7 +62,8 @@ fn imag(b: &mut Builder<'_>, v: &[Val]) -> Val {
 }
 
 fn angle(b: &mut Builder<'_>, v: &[Val]) -> Val {
-    let (re, im) = (real(b, v), imag(b, v));
+    let x = if b.ty(v[0]) == ScalarType::Bool { b.cast(v[0], ScalarType::F64) } else { v[0] };
+    let (re, im) = (real(b, &[x]), imag(b, &[x]));
     b.bin(BinOp::Atan2, im, re)
 }
 

@@ -5,7 +5,7 @@
 
 use crate::catalogue::build::Builder;
 use crate::catalogue::complex;
-use crate::catalogue::op::{Build, Chapter, Identity, Loops, Op, row};
+use crate::catalogue::op::{Build, Chapter, Identity, Loops, Op, Quirk, row};
 use crate::emit::Val;
 use crate::prim::{BinOp, LibFn, UnOp};
 use std::f64::consts;
@@ -89,7 +89,9 @@ pub(crate) static ROWS: &[Op] = &[
         .alias(&["rad2deg"]),
     op("radians", 1, REAL, Build::One(|b, v| ratio(b, v[0], consts::PI, 180.0)), "Degrees to radians.")
         .alias(&["deg2rad"]),
-    op("sinc", 1, INEXACT, Build::One(sinc), "sin(pi x) / (pi x); 1 at zero.").function(),
+    op("sinc", 1, INEXACT, Build::One(sinc), "sin(pi x) / (pi x); 1 at zero.")
+        .quirk(Quirk::TrueDivide)
+        .function(),
 ];
 
 /// The quotient is formed in the type of the loop, as NumPy does: it is one ulp off in single precision otherwise.

@@ -84,7 +84,12 @@ pub(crate) static ROWS: &[Op] = &[
     op(
         "ldexp",
         2,
-        &[Loops { over: "efd", form: "xi->x" }],
+        &[
+            Loops { over: "ef", form: "xi->x" },
+            Loops { over: "ef", form: "xq->x" },
+            Loops { over: "d", form: "di->d" },
+            Loops { over: "d", form: "dq->d" },
+        ],
         Build::One(ldexp),
         "The first times two to the power of the second.",
     )
@@ -217,7 +222,16 @@ fn spacing(b: &mut Builder<'_>, v: &[Val]) -> Val {
 fn ldexp(b: &mut Builder<'_>, v: &[Val]) -> Val {
     let ty = b.ty(v[0]);
     let x = b.cast(v[0], ScalarType::F64);
-    let scaled = b.lib(LibFn::Ldexp, &[x, v[1]]);
+    // Beyond 32 bits any exponent overflows or underflows alike.
+    let exponent = if b.ty(v[1]) == ScalarType::I32 {
+        v[1]
+    } else {
+        let (low, high) = (b.int(v[1], i64::from(i32::MIN)), b.int(v[1], i64::from(i32::MAX)));
+        let limited = b.bin(BinOp::Max, v[1], low);
+        let limited = b.bin(BinOp::Min, limited, high);
+        b.cast(limited, ScalarType::I32)
+    };
+    let scaled = b.lib(LibFn::Ldexp, &[x, exponent]);
     b.cast(scaled, ty)
 }
 

@@ -40,6 +40,8 @@ pub enum Quirk {
     None,
     /// Integers and booleans divide as `float64`.
     TrueDivide,
+    /// Booleans alone are refused, though a loop would take them: the operator means something else for them.
+    NotBool,
     /// The operands must have a common type that the operation has a loop for, as it stands.
     Exact,
     /// Compares the values even where no type holds both, Python integers of any size included.

@@ -45,12 +45,14 @@ fn numeric(op: &Op, operands: &[Operand]) -> Result<Signature, TypeError> {
         Quirk::TrueDivide if dtypes.iter().all(|d| d.is_int() || *d == DType::Bool) => {
             dtypes.fill(DType::F64)
         }
+        Quirk::NotBool if dtypes.iter().all(|d| *d == DType::Bool) => return Err(no_loop(op, operands)),
         Quirk::Exact | Quirk::Common => {
             let operands: SmallVec<[Operand; 3]> = dtypes.iter().map(|d| Operand::Typed(*d)).collect();
             let common = result_type(&operands)?;
             dtypes.fill(common);
         }
-        Quirk::Truth => dtypes.iter_mut().filter(|d| d.is_foreign()).for_each(|d| *d = DType::Bool),
+        // Truth values are taken one operand at a time, unless the operands are of one type already.
+        Quirk::Truth if operands.iter().any(|o| *o != operands[0]) => dtypes.fill(DType::Bool),
         Quirk::Where => {
             let operands = [Operand::Typed(dtypes[1]), Operand::Typed(dtypes[2])];
             let common = result_type(&operands)?;
@@ -61,6 +63,8 @@ fn numeric(op: &Op, operands: &[Operand]) -> Result<Signature, TypeError> {
     let casting = if op.quirk == Quirk::Exact { Casting::No } else { Casting::Safe };
     search(op, &dtypes, casting).ok_or_else(|| no_loop(op, operands))
 }
+
+const BOOL: Operand = Operand::Typed(DType::Bool);
 
 /// The operands' data types, with weak ones decided.
 fn concrete(op: &Op, operands: &[Operand]) -> Result<SmallVec<[DType; 3]>, TypeError> {
@@ -74,7 +78,14 @@ fn concrete(op: &Op, operands: &[Operand]) -> Result<SmallVec<[DType; 3]>, TypeE
         .map(|(i, operand)| match *operand {
             Operand::Typed(dtype) => dtype,
             Operand::PyBool => DType::Bool,
-            Operand::PyInt(_) if op.quirk == Quirk::Ldexp && i == 1 => DType::I32,
+            // NumPy's own choices: a Python integer is the smallest number, and an exponent of the usual type; beside a
+            // boolean it is an int64.
+            Operand::PyInt(_)
+                if op.quirk == Quirk::Ldexp && weak == DType::I64 && operands.contains(&BOOL) =>
+            {
+                weak
+            }
+            Operand::PyInt(_) if op.quirk == Quirk::Ldexp => [DType::Bool, DType::I32][i],
             Operand::PyInt(value) if op.quirk == Quirk::Compare && check_bounds(value, weak).is_err() => {
                 // The comparison is with the value, whatever the other side can hold. Beyond 64 bits a float keeps the
                 // order with every 64-bit integer, which is all that is asked.
