@@ -215,7 +215,11 @@ impl Reduction {
                 } else {
                     dtype
                 });
-                Ok(ReduceSignature { input, accumulator: wide(input), output: input.part() })
+                Ok(ReduceSignature {
+                    input,
+                    accumulator: wide(input),
+                    output: requested.unwrap_or(input.part()),
+                })
             }
         }
     }
@@ -288,6 +292,7 @@ impl Reduction {
             Kind::Mean => {
                 if self.skip_nan { "Mean of empty slice" } else { "Mean of empty slice." }.to_owned()
             }
+            Kind::Var | Kind::Std if self.skip_nan => "Degrees of freedom <= 0 for slice.".to_owned(),
             Kind::Var | Kind::Std => "Degrees of freedom <= 0 for slice".to_owned(),
             Kind::Sum | Kind::Prod | Kind::Any | Kind::All | Kind::CountNonzero => return None,
         })

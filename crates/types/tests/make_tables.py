@@ -117,11 +117,42 @@ def typing():
     write("typing.txt", lines[-2:] + lines[:-2])
 
 
+REDUCTIONS = ["sum", "prod", "min", "max", "any", "all", "argmin", "argmax", "mean", "var", "std", "ptp", "count_nonzero"]
+REDUCTIONS += ["nansum", "nanprod", "nanmin", "nanmax", "nanargmin", "nanargmax", "nanmean", "nanvar", "nanstd"]
+
+
+def reductions():
+    """type NAME DTYPE OUTPUT; as NAME DTYPE REQUESTED OUTPUT; empty NAME RESULT-OR-MESSAGE"""
+    lines = []
+    for name in REDUCTIONS:
+        function = getattr(np, name)
+        for dtype in NUMBERS + TIMES:
+            if dtype in ("<M8", "<m8"):
+                continue
+            result = attempt(lambda: np.asarray(function(np.ones(3, dtype))).dtype.str)
+            lines.append(f"type {name} {dtype} {'!' if result.startswith('!') else result}")
+            if name.removeprefix("nan") not in ("sum", "prod", "mean", "var", "std") or dtype not in NUMBERS:
+                continue
+            for requested in NUMBERS:
+                if name.removeprefix("nan") in ("mean", "var", "std") and np.dtype(requested).kind not in "fc":
+                    continue
+                result = attempt(lambda: np.asarray(function(np.ones(3, dtype), dtype=requested)).dtype.str)
+                lines.append(f"as {name} {dtype} {requested} {'!' if result.startswith('!') else result}")
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            try:
+                result = str(function(np.ones(0)))
+            except ValueError as error:
+                result = "!" + str(error)
+        lines.append(f"empty {name} {result} {'; '.join(str(w.message) for w in caught)}".rstrip())
+    write("reductions.txt", lines)
+
+
 def main():
     warnings.simplefilter("ignore")
     np.seterr(all="ignore")
     DATA.mkdir(exist_ok=True)
-    tables = {f.__name__: f for f in (promotion, typing)}
+    tables = {f.__name__: f for f in (promotion, typing, reductions)}
     for name in sys.argv[1:] or tables:
         tables[name]()
 
