@@ -62,7 +62,7 @@ pub enum Error {
         /// The chunk's coordinates in the grid of chunks.
         chunk: Vec<u64>,
         /// What is wrong with it.
-        fault: ChunkFault,
+        fault: Box<ChunkFault>,
     },
     /// Metadata that contradicts itself or that no file can have.
     #[error("'{}': invalid {what}: {reason}", path.display())]
@@ -75,16 +75,10 @@ pub enum Error {
         reason: String,
     },
     /// A region that does not fit the array, or whose arguments disagree on the number of axes.
-    #[error(
-        "region start {start:?}, step {step:?}, count {count:?} does not fit an array of shape {shape:?}: {reason}"
-    )]
+    #[error("{region} does not fit an array of shape {shape:?}: {reason}")]
     Region {
-        /// The first index on each axis.
-        start: Vec<u64>,
-        /// The distance between indices on each axis.
-        step: Vec<u64>,
-        /// How many indices are wanted on each axis.
-        count: Vec<u64>,
+        /// The region: its starts, steps and counts.
+        region: String,
         /// The array's shape.
         shape: Vec<u64>,
         /// Which rule is broken.

@@ -303,7 +303,7 @@ impl Reader {
             path: self.file.path().to_path_buf(),
             dataset: self.dataset.clone(),
             chunk: coords().collect(),
-            fault,
+            fault: Box::new(fault),
         };
         let what = || format!("chunk {:?} of dataset '{}'", coords().collect::<Vec<_>>(), self.dataset);
         chunks.pipeline.check_stored_len(entry.stored_bytes, entry.filter_mask).map_err(corrupt)?;

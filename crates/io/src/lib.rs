@@ -1,7 +1,7 @@
 //! Reading and writing the files that arrays come from: npy, HDF5 chunks, Zarr.
 //!
 //! Every reader answers one question: copy this strided region of an array into this strided memory, in native byte order. All
-//! of them may be called from any thread, hold no lock while they read, never take Python's lock, and start no threads: the
+//! of them may be called from any thread, hold no lock while they read, never take Python's lock, and leave no threads of their own: the
 //! caller's pool decides what runs at once. A damaged file gives an error that names the file and the chunk, never wrong numbers.
 //!
 //! This crate knows elements by their size and byte order only; dtypes are the caller's.

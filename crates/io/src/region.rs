@@ -23,9 +23,7 @@ impl<'a> Region<'a> {
         strides_len: usize,
     ) -> Result<Self> {
         let fail = |reason: String| Error::Region {
-            start: start.to_vec(),
-            step: step.to_vec(),
-            count: count.to_vec(),
+            region: format!("region start {start:?}, step {step:?}, count {count:?}"),
             shape: shape.to_vec(),
             reason,
         };

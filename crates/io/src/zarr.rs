@@ -77,7 +77,12 @@ impl ZarrArray {
         let document =
             serde_json::from_value(dates_as_integers(&metadata)).map_err(|error| at.user("open", error))?;
         let storage = FilesystemStore::new(folder).map_err(|error| at.user("open", error))?;
-        let array = Array::new_with_metadata(Arc::new(storage), "/", document);
+        let (array, options) = without_rayons_pool(at, || {
+            (
+                Array::new_with_metadata(Arc::new(storage), "/", document),
+                CodecOptions::default().with_concurrent_target(1),
+            )
+        })?;
         let array = array.map_err(|error| at.create_error(error))?;
         let format = if metadata["zarr_format"] == 2 { 2 } else { 3 };
         let shape = array.shape().to_vec();
@@ -131,7 +136,7 @@ impl ZarrArray {
             shape,
             chunk_shape,
             inner_chunk_shape,
-            options: CodecOptions::default().with_concurrent_target(1),
+            options,
             write_locks: (0..WRITE_LOCKS).map(|_| Mutex::new(())).collect(),
         })
     }
@@ -422,6 +427,16 @@ fn read_metadata(at: Place<'_>, folder: &Path) -> Result<Value> {
         return Err(at.user("open", format!("it is a group of: {}", list_names(folder))));
     }
     Err(at.user("open", format!("there is no array of this name; the store has: {}", list_names(at.store))))
+}
+
+/// Runs `work` where `zarrs` asks rayon for a number of threads and is told one.
+///
+/// Asked anywhere else, rayon would start its global pool, one thread a processor, beside the caller's own pool. Reading and writing
+/// do not ask: they are given their options.
+fn without_rayons_pool<T: Send>(at: Place<'_>, work: impl FnOnce() -> T + Send) -> Result<T> {
+    let pool = rayon_core::ThreadPoolBuilder::new().num_threads(1).build();
+    let pool = pool.map_err(|error| at.error(Family::Resource, None, "open", error))?;
+    Ok(pool.install(work))
 }
 
 /// Writes a small file whole or not at all.

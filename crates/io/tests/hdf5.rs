@@ -242,10 +242,8 @@ fn wrong_lengths_and_missing_files_are_errors() {
     let good = chunked_layout(&find("earliest.h5", "/gzip"));
     let mut layout = good.clone();
     layout.chunk_shape = vec![4, 6];
-    assert!(matches!(
-        read_all(layout).unwrap_err(),
-        Error::CorruptChunk { fault: ChunkFault::Length { expected: 96, found: 80, .. }, .. }
-    ));
+    let Error::CorruptChunk { fault, .. } = read_all(layout).unwrap_err() else { panic!("another error") };
+    assert!(matches!(*fault, ChunkFault::Length { expected: 96, found: 80, .. }), "{fault}");
     let mut layout = good.clone();
     layout.chunks[0].1.stored_bytes = 1 << 60;
     assert!(matches!(read_all(layout).unwrap_err(), Error::Truncated { .. }));

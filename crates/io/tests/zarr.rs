@@ -369,3 +369,20 @@ fn missing_stores_arrays_and_damaged_metadata() {
         assert!(error.to_string().contains(folder.0.to_str().unwrap()), "{from} {error}");
     }
 }
+
+#[test]
+fn attributes_are_replaced_and_the_rest_stays() {
+    let folder = Folder::new("attributes");
+    for format in [2, 3] {
+        let name = format!("v{format}");
+        let mut array =
+            ZarrWriter::create(&folder.0, &name, &spec("<M8[ns]", 8, format)).unwrap().finish().unwrap();
+        write(&array, &[0, 0], &[5, 7], &counting("<M8[ns]")).unwrap();
+        array.set_attributes_json(r#"{"title": "t"}"#).unwrap();
+        assert!(array.set_attributes_json("3").is_err());
+        let again = ZarrArray::open(&folder.0, &name).unwrap();
+        assert_eq!(again.attributes_json(), r#"{"title":"t"}"#);
+        assert_eq!((again.descr(), array.attributes_json()), ("<M8[ns]", again.attributes_json()));
+        assert_eq!(read(&again, &[0, 0], &[5, 7]).unwrap(), counting("<M8[ns]"));
+    }
+}
