@@ -93,7 +93,7 @@ pub enum DoesNotFit {
     /// The whole needs more than the limit, and spilling is not allowed.
     #[error(
         "the computation is estimated to need {} (at `{label}[{}]`), the memory limit is {}, and spilling to disk is off. \
-         Use smaller chunks, raise the limit, or give a spill folder", task.index, size(*needs), size(*limit)
+         Use smaller chunks, raise the limit, or give a spill folder", size(*needs), task.index, size(*limit)
     )]
     Whole {
         /// The task at which the peak is reached.
