@@ -289,9 +289,7 @@ impl Reduction {
             }
             Kind::ArgMin => "attempt to get argmin of an empty sequence".to_owned(),
             Kind::ArgMax => "attempt to get argmax of an empty sequence".to_owned(),
-            Kind::Mean => {
-                if self.skip_nan { "Mean of empty slice" } else { "Mean of empty slice." }.to_owned()
-            }
+            Kind::Mean => "Mean of empty slice".to_owned(),
             Kind::Var | Kind::Std if self.skip_nan => "Degrees of freedom <= 0 for slice.".to_owned(),
             Kind::Var | Kind::Std => "Degrees of freedom <= 0 for slice".to_owned(),
             Kind::Sum | Kind::Prod | Kind::Any | Kind::All | Kind::CountNonzero => return None,
