@@ -14,7 +14,6 @@ import numpy as np
 import zarr
 
 DATA = Path(__file__).parent / "data"
-FILTERS = {1: "gzip", 2: "shuffle", 3: "fletcher32", 32000: "lzf"}
 VALUES = bytearray()
 
 
@@ -42,9 +41,7 @@ def describe_hdf5(path, dataset):
     filters = []
     for position in range(plist.get_nfilters()):
         number, _flags, params, name = plist.get_filter(position)
-        filters.append(
-            {"id": number, "name": name.decode(), "elem": params[0] if number == 2 else 0}
-        )
+        filters.append({"id": number, "name": name.decode(), "elem": params[0] if number == 2 else 0})
     fill = np.asarray(dataset.fillvalue, dtype=dataset.dtype)
     entry = {
         "file": path.name,
@@ -104,7 +101,9 @@ def make_hdf5():
                 fletcher32=True,
             )
             chunked("lzf_shuffle", smooth.astype("i2"), compression="lzf", shuffle=True)
-            chunked("lzf_repeats", np.repeat(smooth[:3] % 2, 20, axis=1).astype("u2"), (3, 200), compression="lzf")
+            chunked(
+                "lzf_repeats", np.repeat(smooth[:3] % 2, 20, axis=1).astype("u2"), (3, 200), compression="lzf"
+            )
             noise = rng.integers(0, 256, (11, 13), dtype="u1")
             chunked("lzf_of_noise", noise, compression="lzf", fletcher32=True)
             chunked("fletcher32", noise, fletcher32=True)
@@ -230,7 +229,15 @@ def make_zarr():
     add("v3/datetime", base.astype("i8").view("M8[s]"), 3)
     add("v3/transposed", base, 3, filters=[zarr.codecs.TransposeCodec(order=(1, 0))])
     add("v3/sharded", base, 3, chunks=(2, 2), shards=(4, 4))
-    add("v3/sharded_missing", base, 3, written=(slice(0, 2), slice(0, 2)), chunks=(2, 2), shards=(4, 4), fill_value=np.nan)
+    add(
+        "v3/sharded_missing",
+        base,
+        3,
+        written=(slice(0, 2), slice(0, 2)),
+        chunks=(2, 2),
+        shards=(4, 4),
+        fill_value=np.nan,
+    )
     add("v3/line", base[0], 3, chunks=(3,))
     add("v3/scalar", np.array(4.5), 3, chunks=(), written=())
     return entries
