@@ -1,4 +1,7 @@
-"""Check arrays that the Rust tests wrote, with zarr-python: ``check_zarr.py STORE``, where every array counts upwards."""
+"""Check arrays that the Rust tests wrote, with zarr-python.
+
+Usage: ``check_zarr.py STORE``, where every array counts upwards.
+"""
 
 import sys
 

@@ -1,7 +1,8 @@
-"""Write the small files that the Rust tests read, with the independent libraries: h5py, NumPy and zarr-python.
+"""Write the small files that the Rust tests read, with h5py, NumPy and zarr-python.
 
-Usage: ``python crates/io/tests/make_fixtures.py``. It replaces ``crates/io/tests/data``: for every array a description in
-``manifest.json`` (what the Python side would pass to the reader) and its values as raw row-major bytes in native order.
+Usage: ``python crates/io/tests/make_fixtures.py``. It replaces ``crates/io/tests/data``: for every
+array a description in ``manifest.json`` (what the Python side would pass to the reader) and its
+values as raw row-major bytes in native order.
 """
 
 import json
