@@ -41,6 +41,19 @@ pub enum RandomError {
     Bug(String),
 }
 
+impl RandomError {
+    /// The family: `"user"` or `"bug"`.
+    pub fn family(&self) -> &'static str {
+        match self {
+            RandomError::Parameter { .. }
+            | RandomError::Value(_)
+            | RandomError::Overflow { .. }
+            | RandomError::Dtype { .. } => "user",
+            RandomError::Bug(_) => "bug",
+        }
+    }
+}
+
 /// The dtype as users write it.
 pub(super) fn numpy_name(dtype: ScalarType) -> String {
     let bits = 8 * dtype.size();

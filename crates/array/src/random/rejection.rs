@@ -6,7 +6,7 @@ use super::continuous::normal_pair;
 use super::engine::{Attempt, BATCH, Isa, Rejection, Source};
 use super::key::Key;
 use super::math::{
-    HALF_LN_TAU, acos, cos_pi, exp, ln, ln_1p, ln_factorial, open_unit, positive_unit, tail_unit,
+    HALF_LN_TAU, acos, exp, ln, ln_1p, ln_factorial, open_unit, positive_unit, random_cos_sin, tail_unit,
 };
 use super::philox::words;
 
@@ -259,9 +259,20 @@ impl VonMises {
         };
         VonMises { mu, kappa, s }
     }
+
+    /// The angle, and what the test compares.
+    #[inline(always)]
+    fn candidate(&self, a: [u64; 4], b: [u64; 4]) -> (f64, f64, f64) {
+        let (z, _) = random_cos_sin(a[0], a[1]);
+        let w = ((1.0 + self.s * z) / (self.s + z)).clamp(-1.0, 1.0);
+        let sign = (b[0] & 1) << 63;
+        let angle = f64::from_bits(acos(w).to_bits() ^ sign);
+        (wrapped(self.mu + angle), self.kappa * (self.s - w), positive_unit(a[2], a[3]))
+    }
 }
 
-/// An angle brought into [-π, π).
+/// An angle brought into [-π, π].
+#[inline(always)]
 pub(super) fn wrapped(angle: f64) -> f64 {
     use std::f64::consts::{PI, TAU};
     let turns = ((angle + PI) / TAU).floor();
@@ -274,20 +285,14 @@ impl Attempt for VonMises {
     const BLOCKS: u32 = 2;
 
     #[inline(always)]
-    fn quick(&self, _: [u64; 4], _: [u64; 4]) -> (f64, bool) {
-        (0.0, false)
+    fn quick(&self, a: [u64; 4], b: [u64; 4]) -> (f64, bool) {
+        let (angle, y, v) = self.candidate(a, b);
+        (angle, y * (2.0 - y) >= v)
     }
 
     fn settle(&self, a: [u64; 4], b: [u64; 4]) -> Option<f64> {
-        let z = cos_pi(open_unit(a[0], a[1]));
-        let w = ((1.0 + self.s * z) / (self.s + z)).clamp(-1.0, 1.0);
-        let y = self.kappa * (self.s - w);
-        let v = positive_unit(a[2], a[3]);
-        if y * (2.0 - y) - v < 0.0 && ln(y / v) + 1.0 - y < 0.0 {
-            return None;
-        }
-        let angle = acos(w);
-        Some(wrapped(self.mu + if b[0] & 1 == 0 { angle } else { -angle }))
+        let (angle, y, v) = self.candidate(a, b);
+        (y * (2.0 - y) >= v || ln(y / v) + 1.0 - y >= 0.0).then_some(angle)
     }
 }
 

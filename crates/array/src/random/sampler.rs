@@ -21,7 +21,7 @@ use super::rejection::{
 };
 
 /// Up to this variance, Poisson and binomial samples come from a table: 19 deviations wide, 2500 entries at most, built
-/// in tens of microseconds. Rejection is right from a mean of 10, but some fifteen times slower.
+/// in tens of microseconds. Rejection is right from a mean of 10, but some ten times slower.
 const TABLE_VARIANCE: f64 = 16_384.0;
 
 /// A distribution with checked parameters and a dtype, ready to fill blocks. Cheap to share between threads.
