@@ -1,0 +1,119 @@
+//! A region: a group of fused expressions, ready to be evaluated on any box.
+
+use crate::block::{Block, Dims};
+use crate::chunks::Chunks;
+use crate::error::Result;
+use crate::kernel::Coordinate;
+use crate::leaf::{BoxAxis, Leaf};
+use crate::program::Program;
+use crate::value::Value;
+use crate::view::ViewAxis;
+use pantile_graph::TaskRef;
+use pantile_types::Scalar;
+use smallvec::SmallVec;
+use std::sync::Arc;
+
+/// A coordinate of the iteration space, seen through a view.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum CoordAxis {
+    /// `start + step * i` along this axis.
+    Along { axis: usize, start: i64, step: i64 },
+    /// The same everywhere.
+    Fixed(i64),
+}
+
+/// A fused group.
+pub struct Region {
+    /// What is computed for one position.
+    pub program: Arc<Program>,
+    /// Where the elements come from.
+    pub leaves: Vec<Leaf>,
+    /// Where the coordinates come from.
+    pub coords: Vec<CoordAxis>,
+    /// The constants.
+    pub consts: Vec<Scalar>,
+    /// The iteration space, cut into blocks.
+    pub grid: Chunks,
+}
+
+impl Region {
+    /// Appends the tasks that a box depends on.
+    pub fn tasks(&self, at: &[BoxAxis], out: &mut Vec<TaskRef>) {
+        for leaf in &self.leaves {
+            leaf.tasks(at, out);
+        }
+    }
+
+    /// Memory for buffers while a box is evaluated.
+    pub fn scratch_bytes(&self, at: &[BoxAxis]) -> u64 {
+        self.leaves.iter().map(|l| l.scratch_bytes(at)).sum()
+    }
+
+    /// Loads all leaves for a box; all get the same shape, which is returned with them.
+    pub fn load(
+        &self,
+        at: &[BoxAxis],
+        inputs: &mut dyn Iterator<Item = Value>,
+    ) -> Result<(Dims, Vec<Block>)> {
+        let mut blocks = Vec::with_capacity(self.leaves.len());
+        for leaf in &self.leaves {
+            blocks.push(leaf.load(at, inputs)?);
+        }
+        let mut shape: Dims = SmallVec::new();
+        for (axis, b) in at.iter().enumerate() {
+            shape.push(match b {
+                BoxAxis::Range(r) => r.len as usize,
+                // Only the blocks know: those that walk the axis.
+                BoxAxis::Chunk(_) => self
+                    .leaves
+                    .iter()
+                    .zip(&blocks)
+                    .find(|(l, _)| matches!(l.view.axes[axis], ViewAxis::Along { .. }))
+                    .map_or(1, |(_, b)| b.shape()[axis]),
+            });
+        }
+        for block in &mut blocks {
+            if block.shape() != &shape[..] {
+                let strides = block.strides().into();
+                // SAFETY: only axes of stride zero are widened, which reaches no further element.
+                *block = unsafe { block.restride(0, shape.clone(), strides) };
+            }
+        }
+        Ok((shape, blocks))
+    }
+
+    /// The coordinates for a box.
+    pub fn coordinates(&self, at: &[BoxAxis]) -> Vec<Coordinate> {
+        self.coords
+            .iter()
+            .map(|c| {
+                let mut steps: SmallVec<[i64; 4]> = SmallVec::from_elem(0, at.len());
+                let base = match *c {
+                    CoordAxis::Fixed(v) => v,
+                    CoordAxis::Along { axis, start, step } => {
+                        steps[axis] = step;
+                        match at[axis] {
+                            BoxAxis::Range(r) => start + step * r.start as i64,
+                            BoxAxis::Chunk(_) => start,
+                        }
+                    }
+                };
+                Coordinate { base, steps }
+            })
+            .collect()
+    }
+
+    /// The region as text, for `explain`.
+    pub fn describe(&self) -> String {
+        use std::fmt::Write;
+        let mut text = String::new();
+        for (i, leaf) in self.leaves.iter().enumerate() {
+            let from = match &leaf.producer {
+                crate::leaf::Producer::Source(s) => s.describe(),
+                crate::leaf::Producer::Layer(id, _) => format!("layer {}", id.0),
+            };
+            let _ = writeln!(text, "  leaf {i}: {} from {from}", leaf.dtype.name());
+        }
+        text + &self.program.describe(&self.consts)
+    }
+}

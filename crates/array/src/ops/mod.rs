@@ -1,0 +1,11 @@
+//! NumPy's vocabulary, composed from the few kinds of nodes. One family a file.
+
+pub mod assign;
+pub mod contract;
+pub mod elementwise;
+pub mod index;
+pub mod join;
+pub mod linalg;
+pub mod reduction;
+pub mod scan;
+pub mod shape;

@@ -1,0 +1,222 @@
+//! Reductions over axes, with NumPy's dtypes and NumPy's complaints about nothing to reduce.
+
+use super::elementwise::{Arg, Weak, astype, broadcast_to_chunks, call};
+use crate::chunks::{AxisChunks, Chunks};
+use crate::error::{ArrayError, Result};
+use crate::expr::{Expr, Kind, Reduction};
+use crate::reduce::{ReduceKind, Reducer};
+use pantile_types::{DType, ScalarType};
+use smallvec::SmallVec;
+
+/// What a reduction takes besides the array.
+#[derive(Clone, Debug, Default)]
+pub struct Params {
+    /// The axes, checked and ascending; all of them if `None`.
+    pub axes: Option<SmallVec<[usize; 4]>>,
+    /// Whether reduced axes stay with length one.
+    pub keepdims: bool,
+    /// The dtype asked for.
+    pub dtype: Option<DType>,
+    /// Delta degrees of freedom, for `var` and `std`.
+    pub ddof: f64,
+    /// Which elements count, broadcast against the array.
+    pub mask: Option<Expr>,
+    /// A value that takes part beside the elements.
+    pub initial: Option<Weak>,
+    /// Whether NaN does not count.
+    pub skip_nan: bool,
+}
+
+/// A reduction by NumPy's name: `sum prod min max any all argmin argmax mean var std`.
+///
+/// # Errors
+/// An axis of length zero where there is no identity; dtypes without the operation.
+pub fn reduce(name: &str, e: &Expr, params: &Params) -> Result<Expr> {
+    let axes: SmallVec<[usize; 4]> = params.axes.clone().unwrap_or_else(|| (0..e.ndim()).collect());
+    let mut params = Params { axes: Some(axes.clone()), ..params.clone() };
+    let is_float = e.dtype().scalar().is_some_and(|t| t.is_float() || t.is_complex());
+    if params.skip_nan && is_float {
+        let number = call("isnan", &[Arg::Array(e.clone())])?;
+        let number = call("logical_not", &[Arg::Array(number)])?;
+        params.mask = Some(match &params.mask {
+            Some(m) => call("logical_and", &[Arg::Array(m.clone()), Arg::Array(number)])?,
+            None => number,
+        });
+    }
+    let empty = axes.iter().any(|&a| e.chunks()[a].is_empty());
+    match name {
+        "mean" => mean(e, &params),
+        "var" => var(e, &params),
+        "std" => {
+            let v = var(e, &params)?;
+            call("sqrt", &[Arg::Array(v)])
+        }
+        "argmin" | "argmax" => {
+            if empty {
+                return Err(ArrayError::value(format!("attempt to get {name} of an empty sequence")));
+            }
+            arg(name, e, &params)
+        }
+        "min" | "max" => {
+            if empty && params.initial.is_none() {
+                return Err(ArrayError::value(format!(
+                    "zero-size array to reduction operation {name}imum which has no identity"
+                )));
+            }
+            extremum(name, e, &params)
+        }
+        "any" | "all" => {
+            let input = if e.dtype() == DType::Bool { e.clone() } else { truth(e)? };
+            let kind = if name == "any" { ReduceKind::Any } else { ReduceKind::All };
+            Ok(node(kind, input, &params, DType::Bool))
+        }
+        "sum" | "prod" => sum(name, e, &params),
+        other => Err(ArrayError::value(format!("there is no reduction `{other}`"))),
+    }
+}
+
+fn truth(e: &Expr) -> Result<Expr> {
+    let no = call("logical_not", &[Arg::Array(e.clone())])?;
+    call("logical_not", &[Arg::Array(no)])
+}
+
+/// The node itself: the input has the reducer's type, the result is labelled with `dtype`, of the same storage.
+fn node(kind: ReduceKind, input: Expr, params: &Params, dtype: DType) -> Expr {
+    let ty = input.dtype().scalar().expect("the callers convert to native dtypes");
+    let axes = params.axes.clone().expect("the axes were filled in");
+    let mut chunks: Chunks = SmallVec::new();
+    for (axis, cut) in input.chunks().iter().enumerate() {
+        if !axes.contains(&axis) {
+            chunks.push(cut.clone());
+        } else if params.keepdims {
+            chunks.push(AxisChunks::whole(1));
+        }
+    }
+    let mask = params.mask.as_ref().map(|m| broadcast_to_chunks(m, input.chunks()));
+    let reduction =
+        Reduction { reducer: Reducer { kind, ty }, input, mask, axes, keepdims: params.keepdims };
+    Expr::new(Kind::Reduce(reduction), dtype, chunks)
+}
+
+/// Sums and products of small integers are made in 64 bits, as NumPy does.
+fn accumulator(dtype: DType) -> DType {
+    match dtype {
+        DType::Bool | DType::I8 | DType::I16 | DType::I32 => DType::I64,
+        DType::U8 | DType::U16 | DType::U32 => DType::U64,
+        other => other,
+    }
+}
+
+fn with_initial(e: Expr, name: &str, initial: Option<Weak>) -> Result<Expr> {
+    match initial {
+        None => Ok(e),
+        Some(w) => {
+            let dtype = e.dtype();
+            let out = call(name, &[Arg::Array(e), Arg::Weak(w)])?;
+            astype(&out, dtype)
+        }
+    }
+}
+
+fn sum(name: &str, e: &Expr, params: &Params) -> Result<Expr> {
+    let dtype = params.dtype.unwrap_or(accumulator(e.dtype()));
+    if matches!(e.dtype(), DType::DateTime(_)) || (name == "prod" && e.dtype().is_time()) {
+        return Err(ArrayError::ty(format!("ufunc '{name}' cannot use operands of dtype {}", e.dtype().name())));
+    }
+    // Halves are summed as singles: NumPy's pairwise sum of halves does the same inside.
+    let wide = if dtype == DType::F16 { DType::F32 } else { dtype };
+    let input = astype(e, wide)?;
+    let (kind, ufunc) =
+        if name == "sum" { (ReduceKind::Sum, "add") } else { (ReduceKind::Prod, "multiply") };
+    let kind = if wide == DType::Bool { if name == "sum" { ReduceKind::Any } else { ReduceKind::All } } else { kind };
+    let out = node(kind, input, params, wide);
+    astype(&with_initial(out, ufunc, params.initial)?, dtype)
+}
+
+fn extremum(name: &str, e: &Expr, params: &Params) -> Result<Expr> {
+    let (kind, ufunc) = if name == "min" { (ReduceKind::Min, "minimum") } else { (ReduceKind::Max, "maximum") };
+    let ty = e.dtype().scalar().ok_or_else(|| ArrayError::ty(format!("{name} of dtype {} is not native", e.dtype().name())))?;
+    if ty.is_complex() {
+        return Err(ArrayError::Unsupported(format!(
+            "{name} of complex numbers is not native; compare abs(x), or use map_blocks with numpy.{name}"
+        )));
+    }
+    let wide = if ty == ScalarType::F16 { DType::F32 } else { e.dtype() };
+    if e.dtype().is_time() {
+        return time_extremum(kind, e, params);
+    }
+    let out = node(kind, astype(e, wide)?, params, wide);
+    astype(&with_initial(out, ufunc, params.initial)?, e.dtype())
+}
+
+/// NaT is the smallest integer and must win both ways, as NaN does: shifted by one it is the largest unsigned number.
+fn time_extremum(kind: ReduceKind, e: &Expr, params: &Params) -> Result<Expr> {
+    if kind == ReduceKind::Min {
+        // The smallest 64-bit integer is NaT: it wins by itself.
+        return Ok(node(kind, e.clone(), params, e.dtype()));
+    }
+    let nat = call("isnat", &[Arg::Array(e.clone())])?;
+    let any = reduce("any", &nat, &Params { axes: params.axes.clone(), keepdims: params.keepdims, mask: params.mask.clone(), ..Params::default() })?;
+    let largest = node(kind, e.clone(), params, e.dtype());
+    let nat = super::elementwise::fill(pantile_types::Scalar::Int(ScalarType::I64, i64::MIN), e.dtype(), Chunks::new());
+    call("where", &[Arg::Array(any), Arg::Array(nat), Arg::Array(largest)])
+}
+
+fn arg(name: &str, e: &Expr, params: &Params) -> Result<Expr> {
+    let kind = if name == "argmin" { ReduceKind::ArgMin } else { ReduceKind::ArgMax };
+    let ty = e.dtype().scalar().ok_or_else(|| ArrayError::ty(format!("{name} of dtype {} is not native", e.dtype().name())))?;
+    if ty.is_complex() {
+        return Err(ArrayError::Unsupported(format!("{name} of complex numbers is not native; use abs(x)")));
+    }
+    if params.axes.as_ref().is_some_and(|axes| axes.iter().any(|&a| !e.chunks()[a].is_known())) {
+        return Err(ArrayError::value(format!("{name} along an axis of unknown length: call compute_chunk_sizes() first")));
+    }
+    let wide = match ty {
+        ScalarType::Bool => DType::U8,
+        ScalarType::F16 => DType::F32,
+        _ => e.dtype(),
+    };
+    let input = if e.dtype().is_time() { e.clone() } else { astype(e, wide)? };
+    Ok(node(kind, input, params, DType::I64))
+}
+
+/// The type that means and variances are computed in, and the dtype of the result.
+fn moment_types(e: &Expr, params: &Params) -> Result<(DType, DType)> {
+    let dtype = params.dtype.unwrap_or_else(|| match e.dtype().scalar() {
+        Some(t) if t.is_float() || t.is_complex() => e.dtype(),
+        _ => DType::F64,
+    });
+    let wide = match dtype {
+        DType::F16 => DType::F32,
+        other if other.scalar().is_some_and(|t| t.is_int() || t == ScalarType::Bool) => DType::F64,
+        other => other,
+    };
+    if wide.is_time() || e.dtype().is_time() {
+        return Err(ArrayError::Unsupported(format!(
+            "mean and var of {} are not native; convert to float64 seconds first",
+            e.dtype().name()
+        )));
+    }
+    Ok((wide, dtype))
+}
+
+fn mean(e: &Expr, params: &Params) -> Result<Expr> {
+    let (wide, dtype) = moment_types(e, params)?;
+    let out = node(ReduceKind::Mean, astype(e, wide)?, params, wide);
+    astype(&out, dtype)
+}
+
+fn var(e: &Expr, params: &Params) -> Result<Expr> {
+    let (wide, dtype) = moment_types(e, params)?;
+    let kind = ReduceKind::Var(params.ddof.to_bits());
+    if let Some(ty) = wide.scalar().filter(|t| t.is_complex()) {
+        // |z - mean|^2 is the sum of the parts' squared deviations.
+        let part = DType::from_scalar(ty.part());
+        let wide = astype(e, wide)?;
+        let re = node(kind, call("real", &[Arg::Array(wide.clone())])?, params, part);
+        let im = node(kind, call("imag", &[Arg::Array(wide)])?, params, part);
+        return call("add", &[Arg::Array(re), Arg::Array(im)]);
+    }
+    let out = node(kind, astype(e, wide)?, params, wide);
+    astype(&out, dtype)
+}

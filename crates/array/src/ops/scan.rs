@@ -1,0 +1,134 @@
+//! Cumulative sums and products along an axis: a chain of blocks, each starting from the last element of the one before.
+
+use super::elementwise::astype;
+use crate::block::Block;
+use crate::chunks::Chunks;
+use crate::error::{ArrayError, Result};
+use crate::expr::{Expr, Kind};
+use crate::op::{BlockOp, Request};
+use crate::value::Value;
+use half::f16;
+use num_complex::Complex;
+use pantile_types::{DType, ScalarType};
+use smallvec::SmallVec;
+use std::sync::Arc;
+
+/// `numpy.cumsum` (`product` false) or `numpy.cumprod` along one axis.
+///
+/// # Errors
+/// dtypes without the operation.
+pub fn scan(e: &Expr, axis: usize, product: bool, dtype: Option<DType>) -> Result<Expr> {
+    let dtype = dtype.unwrap_or(match e.dtype() {
+        DType::Bool | DType::I8 | DType::I16 | DType::I32 => DType::I64,
+        DType::U8 | DType::U16 | DType::U32 => DType::U64,
+        other => other,
+    });
+    if dtype.is_foreign() || matches!(dtype, DType::DateTime(_)) || (product && dtype.is_time()) {
+        let name = if product { "cumprod" } else { "cumsum" };
+        return Err(ArrayError::ty(format!("{name} of dtype {} is not supported", dtype.name())));
+    }
+    let e = astype(e, dtype)?;
+    let chunks = e.chunks().clone();
+    let op = ScanOp { chunks: chunks.clone(), axis, product, dtype };
+    Ok(Expr::new(Kind::Op(Arc::new(op), vec![e]), dtype, chunks))
+}
+
+struct ScanOp {
+    chunks: Chunks,
+    axis: usize,
+    product: bool,
+    dtype: DType,
+}
+
+impl BlockOp for ScanOp {
+    fn name(&self) -> &str {
+        if self.product { "cumprod" } else { "cumsum" }
+    }
+    fn identity(&self) -> Option<String> {
+        Some(format!("scan {} {}", self.axis, self.product))
+    }
+    fn grid(&self) -> SmallVec<[u32; 4]> {
+        self.chunks.iter().map(|c| c.count() as u32).collect()
+    }
+    fn requests(&self, at: &[u32], out: &mut Vec<Request>) {
+        if at[self.axis] > 0 {
+            let mut before: SmallVec<[u32; 4]> = at.into();
+            before[self.axis] -= 1;
+            out.push(Request::Own(crate::chunks::ravel(&self.chunks, &before)));
+        }
+        out.push(Request::Chunk { input: 0, at: at.into() });
+    }
+    fn run(&self, _at: &[u32], inputs: &mut Vec<Value>) -> Result<Value> {
+        let block = inputs.pop().ok_or_else(|| ArrayError::bug("a scan task got no block"))?.into_block()?;
+        let before = inputs.pop().map(Value::into_block).transpose()?;
+        let before = before.filter(|b| b.shape()[self.axis] > 0);
+        // The block is overwritten where it is ours alone.
+        let out = if block.is_sole_owner() && block.is_c_contiguous() { block } else { block.to_owned_block()? };
+        if !out.is_empty() {
+            let carry = before.map(|b| {
+                let last = b.shape()[self.axis] - 1;
+                b.slice_axis(self.axis, last, 1, 1)
+            });
+            run_scan(&out, carry.as_ref(), self.axis, self.product)?;
+        }
+        Ok(Value::Block(out))
+    }
+    fn bytes(&self, at: &[u32]) -> u64 {
+        let len: u64 =
+            self.chunks.iter().zip(at).map(|(c, &i)| if c.is_known() { c.sizes()[i as usize] } else { 1 }).product();
+        len * self.dtype.size() as u64
+    }
+}
+
+/// Scans a C-contiguous block in place. `carry` is the slice before it.
+fn run_scan(block: &Block, carry: Option<&Block>, axis: usize, product: bool) -> Result<()> {
+    let carry = carry.map(Block::to_contiguous).transpose()?;
+    let outer: usize = block.shape()[..axis].iter().product();
+    let n = block.shape()[axis];
+    let inner: usize = block.shape()[axis + 1..].iter().product();
+    macro_rules! go {
+        ($t:ty, $add:expr, $mul:expr) => {{
+            // SAFETY: the block is contiguous with `outer * n * inner` elements of this type, and this task's alone; the
+            // carry is contiguous with `outer * inner`.
+            let data = unsafe { std::slice::from_raw_parts_mut(block.ptr().cast::<$t>(), outer * n * inner) };
+            let start: Option<&[$t]> = carry.as_ref().map(|c| unsafe { c.as_slice::<$t>() });
+            let op: fn($t, $t) -> $t = if product { $mul } else { $add };
+            for o in 0..outer {
+                let rows = &mut data[o * n * inner..(o + 1) * n * inner];
+                if let Some(start) = start {
+                    for (x, &c) in rows[..inner].iter_mut().zip(&start[o * inner..(o + 1) * inner]) {
+                        *x = op(c, *x);
+                    }
+                }
+                for k in 1..n {
+                    let (done, rest) = rows.split_at_mut(k * inner);
+                    for (x, &p) in rest[..inner].iter_mut().zip(&done[(k - 1) * inner..]) {
+                        *x = op(p, *x);
+                    }
+                }
+            }
+        }};
+    }
+    macro_rules! int {
+        ($t:ty) => {
+            go!($t, |a, b| a.wrapping_add(b), |a, b| a.wrapping_mul(b))
+        };
+    }
+    match block.scalar_type() {
+        ScalarType::Bool => go!(u8, |a, b| a | b, |a, b| a & b),
+        ScalarType::I8 => int!(i8),
+        ScalarType::I16 => int!(i16),
+        ScalarType::I32 => int!(i32),
+        ScalarType::I64 => int!(i64),
+        ScalarType::U8 => int!(u8),
+        ScalarType::U16 => int!(u16),
+        ScalarType::U32 => int!(u32),
+        ScalarType::U64 => int!(u64),
+        ScalarType::F16 => go!(f16, |a, b| a + b, |a, b| a * b),
+        ScalarType::F32 => go!(f32, |a, b| a + b, |a, b| a * b),
+        ScalarType::F64 => go!(f64, |a, b| a + b, |a, b| a * b),
+        ScalarType::C64 => go!(Complex<f32>, |a, b| a + b, |a, b| a * b),
+        ScalarType::C128 => go!(Complex<f64>, |a, b| a + b, |a, b| a * b),
+    }
+    Ok(())
+}

@@ -1,0 +1,174 @@
+//! Plans: layers of tasks over blocks, and the runner that carries them out.
+//!
+//! A plan is what lowering makes of expressions. The graph crate expands its layers into tasks, the exec crate runs them
+//! through `PlanRunner`. Everything here works on blocks and knows no expression any more.
+
+use crate::block::Block;
+use crate::error::{ArrayError, Result};
+use crate::expr::Origin;
+use crate::value::Value;
+use pantile_graph::{Layer, Runner, TaskRef};
+use std::io;
+use std::sync::Arc;
+
+/// A layer that can run its tasks.
+pub trait PlanLayer: Layer {
+    /// Runs one task.
+    fn run(&self, index: u32, inputs: &mut Vec<Value>) -> Result<Value>;
+
+    /// Where in the user's program the operation was built.
+    fn origin(&self) -> Option<&Arc<Origin>>;
+
+    /// Whether tasks run Python code, and so take the GIL.
+    fn is_python(&self) -> bool {
+        false
+    }
+
+    /// What a task computes, as text, for `explain`.
+    fn describe(&self) -> String;
+}
+
+/// Layers, and which tasks make the outputs.
+pub struct Plan {
+    /// The layers; `LayerId(i)` is `layers[i]`.
+    pub layers: Vec<Box<dyn PlanLayer>>,
+    /// For each expression asked for, its blocks in C order.
+    pub outputs: Vec<Vec<TaskRef>>,
+}
+
+impl Plan {
+    /// The layers as the graph crate wants them.
+    pub fn graph_layers(&self) -> Vec<&dyn Layer> {
+        self.layers.iter().map(|l| &**l as &dyn Layer).collect()
+    }
+
+    /// The tasks of all outputs, one after the other.
+    pub fn output_tasks(&self) -> Vec<TaskRef> {
+        self.outputs.iter().flatten().copied().collect()
+    }
+}
+
+/// Runs the tasks of a plan.
+pub struct PlanRunner<'a> {
+    /// The plan.
+    pub plan: &'a Plan,
+}
+
+/// A task's failure, with the place where it happened.
+#[derive(Debug, Clone)]
+pub struct TaskError {
+    /// Why.
+    pub error: ArrayError,
+    /// The operation.
+    pub label: String,
+    /// Which task of it.
+    pub index: u32,
+    /// Where the user built it.
+    pub origin: Option<Arc<Origin>>,
+}
+
+impl TaskError {
+    /// A sentence naming the operation, the block and the user's line: what is added to the exception as a note.
+    pub fn note(&self) -> String {
+        let mut text = format!("while computing block {} of `{}`", self.index, self.label);
+        if let Some(o) = &self.origin {
+            text.push_str(&format!(", built at {}:{} in {}", o.file, o.line, o.function));
+        }
+        text
+    }
+}
+
+impl Runner for PlanRunner<'_> {
+    type Value = Value;
+    type Error = TaskError;
+
+    fn run(&self, task: TaskRef, inputs: &mut Vec<Value>) -> std::result::Result<Value, TaskError> {
+        let layer = &self.plan.layers[task.layer.0 as usize];
+        layer.run(task.index, inputs).map_err(|error| TaskError {
+            error,
+            label: layer.label().to_string(),
+            index: task.index,
+            origin: layer.origin().cloned(),
+        })
+    }
+
+    fn nbytes(&self, value: &Value) -> u64 {
+        value.owned_bytes()
+    }
+
+    fn spill(&self, value: &Value, to: &mut dyn io::Write) -> io::Result<bool> {
+        let Value::Block(block) = value else { return Ok(false) };
+        spill_block(block, to).map(|()| true)
+    }
+
+    fn restore(&self, file: std::fs::File, len: u64) -> io::Result<Value> {
+        restore_block(file, len).map(Value::Block)
+    }
+}
+
+/// The header of a spilled block: dtype in NumPy's spelling, lengths; then the elements in C order.
+fn spill_block(block: &Block, to: &mut dyn io::Write) -> io::Result<()> {
+    let descr = block.dtype().descr();
+    to.write_all(&(descr.len() as u64).to_le_bytes())?;
+    to.write_all(descr.as_bytes())?;
+    to.write_all(&(block.ndim() as u64).to_le_bytes())?;
+    for &n in block.shape() {
+        to.write_all(&(n as u64).to_le_bytes())?;
+    }
+    let contiguous = block.to_contiguous().map_err(|e| io::Error::other(e.to_string()))?;
+    // SAFETY: the block is contiguous, and its bytes are initialised by the task that made it.
+    let bytes = unsafe { std::slice::from_raw_parts(contiguous.ptr(), contiguous.nbytes() as usize) };
+    to.write_all(bytes)
+}
+
+/// Reads the block back into memory of the pool. Mapping the file instead would leave pages that nobody accounts for.
+fn restore_block(mut file: std::fs::File, _len: u64) -> io::Result<Block> {
+    use io::Read;
+    let corrupt = |what: &str| {
+        io::Error::new(io::ErrorKind::InvalidData, format!("a spilled block has a corrupt {what}"))
+    };
+    let mut word = [0u8; 8];
+    let mut number = |file: &mut std::fs::File| -> io::Result<u64> {
+        file.read_exact(&mut word)?;
+        Ok(u64::from_le_bytes(word))
+    };
+    let n = number(&mut file)?;
+    if n > 64 {
+        return Err(corrupt("dtype"));
+    }
+    let mut descr = vec![0u8; n as usize];
+    file.read_exact(&mut descr)?;
+    let text = std::str::from_utf8(&descr).map_err(|_| corrupt("dtype"))?;
+    let (dtype, _) = pantile_types::DType::parse_descr(text).map_err(|_| corrupt("dtype"))?;
+    let ndim = number(&mut file)?;
+    if ndim > 64 {
+        return Err(corrupt("shape"));
+    }
+    let mut shape = Vec::new();
+    for _ in 0..ndim {
+        shape.push(number(&mut file)? as usize);
+    }
+    let block =
+        Block::alloc(dtype, &shape).map_err(|e| io::Error::new(io::ErrorKind::OutOfMemory, e.to_string()))?;
+    // SAFETY: the block is fresh and contiguous with this many bytes.
+    let bytes = unsafe { std::slice::from_raw_parts_mut(block.ptr(), block.nbytes() as usize) };
+    file.read_exact(bytes)?;
+    Ok(block)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use pantile_types::{DType, Scalar};
+
+    #[test]
+    fn a_spilled_block_comes_back() {
+        let block = Block::full(DType::F64, &[3, 4], Scalar::F64(2.5)).unwrap().slice_axis(1, 3, -1, 4);
+        let path = std::env::temp_dir().join(format!("pantile-spill-test-{}", std::process::id()));
+        spill_block(&block, &mut std::fs::File::create(&path).unwrap()).unwrap();
+        let back = restore_block(std::fs::File::open(&path).unwrap(), 0).unwrap();
+        std::fs::remove_file(&path).unwrap();
+        assert_eq!(back.shape(), [3, 4]);
+        assert_eq!(back.slice_axis(0, 2, 1, 1).slice_axis(1, 1, 1, 1).item(), Scalar::F64(2.5));
+    }
+}
