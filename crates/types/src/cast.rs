@@ -1,7 +1,8 @@
 //! Conversions between data types as values: NumPy's `astype`.
 //!
 //! Between numbers a conversion is a primitive. Datetimes and timedeltas are integers whose unit changes: by a factor,
-//! rounding down, or through the calendar when years or months meet days. NaT stays NaT, and is NaN as a float.
+//! rounding down, or through the calendar when years or months meet days. NaT stays NaT between times, NaN becomes NaT,
+//! and NaT as a number is the smallest integer.
 //!
 //! What it does not do: foreign data types, and checking that a conversion is allowed (`promote::can_cast`).
 
@@ -24,17 +25,6 @@ pub fn build(emit: &mut dyn Emit, v: Val, from: DType, to: DType) -> Result<Val,
         (DType::DateTime(u), DType::DateTime(w)) => convert(b, v, u, w, true, from, to),
         (DType::TimeDelta(u) | DType::DateTime(u), DType::TimeDelta(w) | DType::DateTime(w)) => {
             convert(b, v, u, w, false, from, to)
-        }
-        (DType::DateTime(_) | DType::TimeDelta(_), number) if number.is_inexact() => {
-            let (plain, nat) = (b.cast(v, target), b.is_nat(v));
-            let part = b.constant_of(number.part(), f64::NAN);
-            let nan = if number.is_complex() {
-                let zero = b.constant_of(number.part(), 0.0);
-                b.complex(part, zero)
-            } else {
-                part
-            };
-            Ok(b.select(nat, nan, plain))
         }
         (number, DType::DateTime(_) | DType::TimeDelta(_)) if number.is_inexact() => {
             let re = if number.is_complex() { b.re(v) } else { v };

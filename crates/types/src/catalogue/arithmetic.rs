@@ -37,7 +37,7 @@ pub(crate) static ROWS: &[Op] = &[
         .symbol("/")
         .quirk(Quirk::TrueDivide)
         .time(TimeRule::Divide),
-    op("floor_divide", 2, REAL, Build::One(floor_divide), "Quotient rounded down; by the integer zero it is 0.")
+    op("floor_divide", 2, REAL, Build::One(floor_divide), "Quotient rounded down; by the integer zero it is 0. A duration by a number is truncated, as NumPy does.")
         .symbol("//")
         .time(TimeRule::FloorDivide),
     op("remainder", 2, REAL, Build::One(remainder), "Remainder with the sign of the divisor; by the integer zero it is 0.")

@@ -2,7 +2,6 @@
 //!
 //! Everything is straight-line. A builder states what NumPy computes, not how a loop around it looks.
 
-use crate::dtype::DType;
 use crate::emit::{Emit, Val};
 use crate::prim::{BinOp, CmpOp, LibFn, Scalar, ScalarType, UnOp};
 
@@ -40,12 +39,6 @@ impl<'a> Builder<'a> {
         let ty = self.ty(like);
         // An integer type here would be a mistake in the catalogue; the typed IR's verifier names it.
         let s = Scalar::from_f64(ty, value).unwrap_or(Scalar::F64(value));
-        self.emit.constant(s)
-    }
-
-    /// A constant of a floating data type.
-    pub(crate) fn constant_of(&mut self, dtype: DType, value: f64) -> Val {
-        let s = dtype.scalar().and_then(|ty| Scalar::from_f64(ty, value)).unwrap_or(Scalar::F64(value));
         self.emit.constant(s)
     }
 

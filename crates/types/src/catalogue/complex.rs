@@ -148,7 +148,7 @@ pub(crate) fn call(b: &mut Builder<'_>, f: LibFn, args: &[Val]) -> Val {
     b.cast(result, ty)
 }
 
-/// `x ** n`. Zero to a positive real power is zero, to zero one, to anything else NaN; the exponents 1, 2 and 3 are
+/// `x ** n`. Zero to a power with a positive real part is zero, to zero one, to anything else NaN; the exponents 1, 2 and 3 are
 /// products, so that Gaussian integers stay exact.
 pub(crate) fn power(b: &mut Builder<'_>, x: Val, n: Val) -> Val {
     let general = call(b, LibFn::Cpow, &[x, n]);
@@ -171,7 +171,6 @@ pub(crate) fn power(b: &mut Builder<'_>, x: Val, n: Val) -> Val {
     }
     let r_zero = b.int(nr, 0);
     let positive = b.gt(nr, r_zero);
-    let positive = b.and(positive, ni_zero);
     let of_zero = b.select(positive, zero, nan);
     let result = b.select(base_zero, of_zero, result);
     let exponent_zero = b.and(nr_zero, ni_zero);

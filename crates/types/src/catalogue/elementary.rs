@@ -89,9 +89,15 @@ pub(crate) static ROWS: &[Op] = &[
         .alias(&["rad2deg"]),
     op("radians", 1, REAL, Build::One(|b, v| ratio(b, v[0], consts::PI, 180.0)), "Degrees to radians.")
         .alias(&["deg2rad"]),
-    op("sinc", 1, INEXACT, Build::One(sinc), "sin(pi x) / (pi x); 1 at zero.")
-        .quirk(Quirk::TrueDivide)
-        .function(),
+    op(
+        "sinc",
+        1,
+        INEXACT,
+        Build::One(sinc),
+        "sin(pi x) / (pi x); 1 at zero. Halves are computed as singles throughout.",
+    )
+    .quirk(Quirk::TrueDivide)
+    .function(),
 ];
 
 /// The quotient is formed in the type of the loop, as NumPy does: it is one ulp off in single precision otherwise.

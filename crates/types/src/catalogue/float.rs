@@ -78,7 +78,7 @@ pub(crate) static ROWS: &[Op] = &[
         1,
         &[Loops { over: "efd", form: "x->x" }],
         Build::One(spacing),
-        "Distance to the next representable value away from zero.",
+        "Distance to the next representable value away from zero, negative for negative numbers; of halves, to the next greater value.",
     )
     .raw_half(),
     op(
@@ -182,9 +182,8 @@ fn nextafter(b: &mut Builder<'_>, v: &[Val]) -> Val {
     let from_zero = b.select(upwards, one, down);
     let zero = b.is_zero(wide_x);
     let stepped = b.select(zero, from_zero, stepped);
-    let y_bits = b.bitcast(y, ScalarType::I16);
     let same = b.eq(wide_x, wide_y);
-    let result = b.select(same, y_bits, stepped);
+    let result = b.select(same, bits, stepped);
     let quiet = b.int(bits, 0x7e00);
     let (x_nan, y_nan) = (b.is_nan(wide_x), b.is_nan(wide_y));
     let nan = b.or(x_nan, y_nan);
@@ -195,25 +194,27 @@ fn nextafter(b: &mut Builder<'_>, v: &[Val]) -> Val {
 fn spacing(b: &mut Builder<'_>, v: &[Val]) -> Val {
     let ty = b.ty(v[0]);
     if ty == ScalarType::F16 {
+        // For halves NumPy gives the distance to the next greater value, which for negative powers of two is the
+        // smaller one. The difference of neighbours is exact in single precision.
+        let x = b.cast(v[0], ScalarType::F32);
         let bits = b.bitcast(v[0], ScalarType::I16);
-        let magnitude_mask = b.int(bits, 0x7fff);
-        let magnitude = b.and(bits, magnitude_mask);
         let one = b.int(bits, 1);
-        // The step of the magnitude, exact as the difference of neighbours in single precision. NumPy counts a
-        // negative power of two towards zero for halves, and gives a positive distance for every half.
-        let (low, high) = (b.bitcast(magnitude, ScalarType::F16), b.add(magnitude, one));
-        let high = b.bitcast(high, ScalarType::F16);
-        let (low, high) = (b.cast(low, ScalarType::F32), b.cast(high, ScalarType::F32));
-        let step = b.sub(high, low);
-        let sign = b.cast(v[0], ScalarType::F32);
-        let step = b.bin(BinOp::Copysign, step, sign);
-        let nan = b.float(step, f64::NAN);
-        let infinite = b.is_inf(sign);
+        let (longer, shorter) = (b.add(bits, one), b.sub(bits, one));
+        let negative = b.is_negative(x);
+        let up = b.select(negative, shorter, longer);
+        let zero = b.is_zero(x);
+        let up = b.select(zero, one, up);
+        let up = b.bitcast(up, ScalarType::F16);
+        let up = b.cast(up, ScalarType::F32);
+        let step = b.sub(up, x);
+        let nan = b.float(x, f64::NAN);
+        let infinite = b.is_inf(x);
         let step = b.select(infinite, nan, step);
         return b.cast(step, ScalarType::F16);
     }
-    let inf = b.float(v[0], f64::INFINITY);
-    let away = b.bin(BinOp::Copysign, inf, v[0]);
+    let (up, down) = (b.float(v[0], f64::INFINITY), b.float(v[0], f64::NEG_INFINITY));
+    let negative = b.is_negative(v[0]);
+    let away = b.select(negative, down, up);
     let next = b.bin(BinOp::Nextafter, v[0], away);
     b.sub(next, v[0])
 }

@@ -195,13 +195,7 @@ impl TimeRule {
                 let nat = either_nat(b, v);
                 b.select(nat, zero, quotient)
             }
-            TimeRule::FloorDivide if b.ty(v[1]) == ScalarType::I64 => {
-                let quotient = arithmetic::floor_divide(b, v);
-                let (nat, by_zero) = (b.is_nat(v[0]), b.is_zero(v[1]));
-                let none = b.or(nat, by_zero);
-                let not_a_time = b.nat();
-                b.select(none, not_a_time, quotient)
-            }
+            // NumPy truncates here, though the name says otherwise.
             TimeRule::FloorDivide => scale(b, v[0], v[1], BinOp::Div),
             TimeRule::Remainder => remainder(b, v),
             TimeRule::DivMod => {
@@ -229,11 +223,8 @@ impl TimeRule {
             TimeRule::Absolute => b.abs(v[0]),
             TimeRule::Negative => b.neg(v[0]),
             TimeRule::Positive => v[0],
-            TimeRule::Sign => {
-                let plain = sign(b, v[0]);
-                let nat = b.is_nat(v[0]);
-                b.select(nat, v[0], plain)
-            }
+            // NumPy takes NaT for the negative number that it is stored as.
+            TimeRule::Sign => sign(b, v[0]),
             TimeRule::IsNat => b.is_nat(v[0]),
             TimeRule::IsFinite => {
                 let nat = b.is_nat(v[0]);
