@@ -96,3 +96,64 @@ impl Drop for GateKeeper<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicBool;
+    use std::sync::mpsc;
+    use std::thread;
+    use std::time::Duration;
+
+    use super::*;
+
+    #[derive(Default)]
+    struct Visits {
+        begun: AtomicUsize,
+        done: AtomicBool,
+    }
+
+    impl Crew for Visits {
+        fn work(&self, _gate: &Arc<Gate>) {
+            self.begun.fetch_add(1, Ordering::SeqCst);
+        }
+        fn write(&self, _gate: &Arc<Gate>) {
+            self.begun.fetch_add(1, Ordering::SeqCst);
+            thread::sleep(Duration::from_millis(30));
+            self.done.store(true, Ordering::SeqCst);
+        }
+    }
+
+    #[test]
+    fn closing_waits_for_those_inside_and_keeps_others_out() {
+        let visits = Visits::default();
+        // SAFETY: dropped below, before `visits`.
+        let keeper = unsafe { GateKeeper::new(&visits) };
+        let late = Arc::clone(keeper.gate());
+        let (inside, entered) = mpsc::channel();
+        let visitor = {
+            let gate = Arc::clone(keeper.gate());
+            thread::spawn(move || {
+                gate.enter(|crew, gate| {
+                    inside.send(()).unwrap();
+                    crew.write(gate);
+                });
+            })
+        };
+        entered.recv().unwrap();
+        drop(keeper);
+        assert!(visits.done.load(Ordering::SeqCst), "closed while somebody was inside");
+        late.enter(|crew, gate| crew.work(gate));
+        assert_eq!(visits.begun.load(Ordering::SeqCst), 1);
+        visitor.join().unwrap();
+    }
+
+    #[test]
+    fn who_panics_inside_leaves_as_well() {
+        let visits = Visits::default();
+        // SAFETY: dropped below, before `visits`.
+        let keeper = unsafe { GateKeeper::new(&visits) };
+        let gate = Arc::clone(keeper.gate());
+        assert!(thread::spawn(move || gate.enter(|_, _| panic!("inside"))).join().is_err());
+        drop(keeper);
+    }
+}

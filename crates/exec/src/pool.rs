@@ -91,7 +91,11 @@ impl Pool {
 }
 
 fn builder(threads: usize) -> ThreadPoolBuilder {
-    ThreadPoolBuilder::new().num_threads(threads).thread_name(|index| format!("pantile-{index}"))
+    ThreadPoolBuilder::new()
+        .num_threads(threads)
+        // As much as a main thread has: tasks compile code and call into Python.
+        .stack_size(8 << 20)
+        .thread_name(|index| format!("pantile-{index}"))
 }
 
 /// Hands work to a pool.

@@ -8,8 +8,8 @@
 //! been called and not yet left, and never exceeds the number of threads.
 //!
 //! A worker that makes tasks ready takes one itself and stays. What matters is the surplus: the maker first publishes it
-//! (a store to the queue's length), then reads `active` and calls somebody if it is below the maximum. A worker that
-//! leaves first lowers `active` and then reads the queues' lengths, and returns if there is something. All four are
+//! (a store of the queue's lowest rank), then reads `active` and calls somebody if it is below the maximum. A worker that
+//! leaves first lowers `active` and then reads the queues' lowest ranks, and returns if there is something. All four are
 //! sequentially consistent, so it cannot happen that the maker sees the leaver still in and the leaver sees the queue
 //! still empty: the surplus is seen by at least one of the two.
 //!

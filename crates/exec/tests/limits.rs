@@ -157,17 +157,24 @@ proptest! {
     }
 }
 
-/// All sources are needed at the very end, and each is a quarter of the limit.
-fn everything_at_once(n: u32) -> Graph {
+/// `(x - x.mean())` reduced: every block is needed again once all have been seen, so that all are alive at a time, while
+/// each task needs little.
+fn mean_taken_away(n: u32) -> Graph {
     let mut text = String::new();
     for i in 0..n {
         text += &format!("t{i} = 0[{i}] bytes=100\n");
     }
-    for i in 0..n {
-        text += &format!("t{} = 1[{}] bytes=1 <- t{i} t{}\n", n + i, n + i, (i + n / 2) % n);
+    for i in n..2 * n {
+        text += &format!("t{i} = 1[{i}] bytes=1 <- t{}\n", i - n);
     }
-    let ones: Vec<String> = (0..n).map(|i| format!("t{}", n + i)).collect();
-    graph(&format!("{text}t{} = 2[{}] bytes=1 <- {}\nout t{}\n", 2 * n, 2 * n, ones.join(" "), 2 * n))
+    let parts: String = (n..2 * n).map(|i| format!(" t{i}")).collect();
+    text += &format!("t{} = 2[{}] bytes=1 <-{parts}\n", 2 * n, 2 * n);
+    for i in 2 * n + 1..3 * n + 1 {
+        text += &format!("t{i} = 1[{i}] bytes=1 <- t{} t{}\n", i - 2 * n - 1, 2 * n);
+    }
+    let less: String = (2 * n + 1..3 * n + 1).map(|i| format!(" t{i}")).collect();
+    let last = 3 * n + 1;
+    graph(&format!("{text}t{last} = 2[{last}] bytes=1 <-{less}\nout t{last}\n"))
 }
 
 #[test]
@@ -200,8 +207,8 @@ fn spilling_keeps_the_peak_within_the_limit() {
 }
 
 #[test]
-fn pairs_far_apart_are_spilled_and_come_back() {
-    let graph = everything_at_once(64);
+fn what_is_needed_again_is_spilled_and_comes_back() {
+    let graph = mean_taken_away(64);
     for threads in [0, 1, 2, 4] {
         let scratch = Scratch::new();
         let runner = Numbers { weights: Some(sizes(&graph, false)), ..Numbers::default() };
@@ -209,6 +216,9 @@ fn pairs_far_apart_are_spilled_and_come_back() {
         assert_eq!(result.unwrap(), [*common::naive(&graph).last().unwrap()]);
         assert_eq!((stats.forced_tasks, stats.overshoot_bytes), (0, 0), "{threads} threads: {stats:?}");
         assert!(stats.peak_bytes <= 1100);
+        // At least what does not fit, and not much more than all of it once.
+        assert!((5300..=7500).contains(&stats.spilled_bytes), "{threads} threads: {stats:?}");
+        assert!(stats.restored_bytes <= stats.spilled_bytes);
         assert_eq!(runner.alive(), 0);
         assert!(scratch.is_empty());
     }
@@ -216,10 +226,10 @@ fn pairs_far_apart_are_spilled_and_come_back() {
 
 #[test]
 fn nothing_is_spilled_below_the_limit() {
-    let graph = everything_at_once(64);
+    let graph = mean_taken_away(64);
     let scratch = Scratch::new();
     let runner = Numbers { weights: Some(sizes(&graph, false)), ..Numbers::default() };
-    let (result, stats) = run_once(&graph, &runner, 2, Some(64 * 100 + 1000), Some(scratch.path()));
+    let (result, stats) = run_once(&graph, &runner, 2, Some(64 * 100 + 2000), Some(scratch.path()));
     result.unwrap();
     assert_eq!((stats.spilled_bytes, stats.restored_bytes, stats.forced_tasks), (0, 0, 0));
 }
@@ -296,4 +306,107 @@ fn what_cannot_fit_is_said_beforehand() {
         "the computation is estimated to need 2.0 KiB (at `load[19]`), the memory limit is 2.0 KiB, and spilling to disk \
          is off. Use smaller chunks, raise the limit, or give a spill folder"
     );
+}
+
+#[test]
+fn threads_keep_near_the_order() {
+    // x - x.mean(0), stored, with columns of twenty blocks: one column is alive at a time, and a little more for each
+    // thread. Threads that went on loading while one of them finishes a column would keep several.
+    let (rows, columns) = (20, 12);
+    let n = rows * columns;
+    let mut text = String::new();
+    for k in 0..n {
+        text += &format!("t{k} = 0[{k}] bytes=1000\n");
+    }
+    for j in 0..columns {
+        let column: Vec<String> = (0..rows).map(|i| format!("t{}", i * columns + j)).collect();
+        text += &format!("t{} = 1[{}] bytes=8 <- {}\n", n + j, n + j, column.join(" "));
+    }
+    for k in 0..n {
+        let (id, mean) = (n + columns + k, n + k % columns);
+        text += &format!("t{id} = 2[{id}] bytes=0 <- t{k} t{mean}\n");
+    }
+    let outputs: String = (0..n).map(|k| format!(" t{}", n + columns + k)).collect();
+    let graph = graph(&format!("{text}out{outputs}\n"));
+    assert_eq!(peak_memory(&graph, &order(&graph)).values, 21);
+    let runner = Numbers {
+        weights: Some(sizes(&graph, false)),
+        sleep: Duration::from_micros(200),
+        ..Numbers::default()
+    };
+    let (result, stats) = run_once(&graph, &runner, 4, None, None);
+    result.unwrap();
+    // One column, and most of a second one that is loaded while the first one's mean is made.
+    assert!(stats.peak_bytes <= 40_000 + 8 * 1000, "{stats:?}");
+}
+
+/// A runner whose disk side misbehaves.
+struct Broken {
+    numbers: Numbers,
+    spill_panics: bool,
+}
+
+impl pantile_graph::Runner for Broken {
+    type Value = Number;
+    type Error = &'static str;
+    fn run(&self, task: TaskRef, inputs: &mut Vec<Number>) -> Result<Number, &'static str> {
+        self.numbers.run(task, inputs)
+    }
+    fn nbytes(&self, value: &Number) -> u64 {
+        self.numbers.nbytes(value)
+    }
+    fn spill(&self, value: &Number, to: &mut dyn std::io::Write) -> std::io::Result<bool> {
+        assert!(!self.spill_panics, "told to panic");
+        self.numbers.spill(value, to)
+    }
+    fn restore(&self, _file: fs::File, _len: u64) -> std::io::Result<Number> {
+        Err(std::io::Error::from_raw_os_error(5))
+    }
+}
+
+#[test]
+fn a_disk_that_gives_nothing_back_is_said() {
+    let graph = mean_taken_away(64);
+    let order = order(&graph);
+    for threads in [0, 2] {
+        for spill_panics in [false, true] {
+            let scratch = Scratch::new();
+            let numbers = Numbers { weights: Some(sizes(&graph, false)), ..Numbers::default() };
+            let runner = Broken { numbers, spill_panics };
+            let pool = (threads > 0).then(|| Pool::new(threads).unwrap());
+            let options = Options {
+                executor: pool.as_ref().map_or(Executor::Sync, Executor::Threads),
+                limit_bytes: Some(1100),
+                spill_dir: Some(scratch.path().to_owned()),
+                ..Options::default()
+            };
+            let error = run_with_stats(&graph, &order, &runner, &options).0.unwrap_err();
+            let message = error.to_string();
+            if spill_panics {
+                assert_eq!(error.family(), Family::Bug);
+                assert!(message.contains("panicked: told to panic"), "{message}");
+            } else {
+                assert_eq!(error.family(), Family::Resource);
+                assert!(message.starts_with("cannot read "), "{message}");
+                assert!(message.contains("Input/output error (os error 5)"), "{message}");
+            }
+            assert_eq!(runner.numbers.alive(), 0);
+            assert!(scratch.is_empty());
+        }
+    }
+}
+
+#[test]
+fn folders_of_killed_processes_are_removed_by_the_next_run_that_spills() {
+    let graph = mean_taken_away(64);
+    let scratch = Scratch::new();
+    // No process has a number beyond the kernel's largest possible one.
+    let left_behind = scratch.path().join("pantile-spill-4194999-0");
+    fs::create_dir(&left_behind).unwrap();
+    fs::write(left_behind.join("0"), b"left").unwrap();
+    let runner = Numbers { weights: Some(sizes(&graph, false)), ..Numbers::default() };
+    run_once(&graph, &runner, 0, Some(100_000), Some(scratch.path())).0.unwrap();
+    assert!(left_behind.exists(), "a run that does not spill touches nothing");
+    run_once(&graph, &runner, 0, Some(1100), Some(scratch.path())).0.unwrap();
+    assert!(scratch.is_empty());
 }
