@@ -27,6 +27,8 @@ pub trait Emit {
     /// Conversion as NumPy's `astype` on x86-64: floats to integers truncate; integers wrap; to `Bool` is `!= 0`; complex
     /// to real drops the imaginary part. Out-of-range floats give the type's "integer indefinite" where the machine
     /// does: float to i32/i64 gives MIN; narrower and unsigned types wrap the i64 (i32 for 8 and 16 bits) result.
+    /// To `U64`, values of 2^63 and more are converted less 2^63, and the top bit is flipped after: exact below 2^64,
+    /// 0 from there on.
     fn cast(&mut self, v: Val, to: ScalarType) -> Val;
     /// The same bits as another type of the same size.
     fn bitcast(&mut self, v: Val, to: ScalarType) -> Val;

@@ -441,9 +441,9 @@ named_ops! {
         FrexpFraction = "frexp_fraction",
         /// The exponent of `frexp(f64)`, as `I32`; 0 for zero, infinities and NaN.
         FrexpExponent = "frexp_exponent",
-        /// Greatest common divisor of two `U64`; the other one when one is zero.
+        /// Greatest common divisor of two `U64`; the other one when one is zero. Computed by [`gcd`].
         Gcd = "gcd",
-        /// `U64` to the power of a `U64`, wrapping; anything to the power of zero is 1.
+        /// `U64` to the power of a `U64`, wrapping; anything to the power of zero is 1. Computed by [`pow_u64`].
         PowU64 = "pow_u64",
     }
 }
@@ -461,4 +461,26 @@ impl LibFn {
             _ => (&[C128], C128),
         }
     }
+}
+
+/// What `LibFn::Gcd` computes; backends bind it or do the same.
+pub fn gcd(x: u64, y: u64) -> u64 {
+    let (mut x, mut y) = (x, y);
+    while y != 0 {
+        (x, y) = (y, x % y);
+    }
+    x
+}
+
+/// What `LibFn::PowU64` computes; backends bind it or do the same.
+pub fn pow_u64(base: u64, exponent: u64) -> u64 {
+    let (mut base, mut exponent, mut result) = (base, exponent, 1u64);
+    while exponent > 0 {
+        if exponent & 1 == 1 {
+            result = result.wrapping_mul(base);
+        }
+        base = base.wrapping_mul(base);
+        exponent >>= 1;
+    }
+    result
 }

@@ -61,6 +61,9 @@ pub enum TimeRule {
     Clip,
 }
 
+/// One of `DType::DateTime` and `DType::TimeDelta`.
+type Timed = fn(TimeUnit) -> DType;
+
 impl TimeRule {
     /// The signature for operands of which at least one is a datetime or timedelta.
     pub(crate) fn resolve(self, op: &Op, operands: &[Operand]) -> Result<Signature, TypeError> {
@@ -94,7 +97,7 @@ impl TimeRule {
                 let (Some(a), Some(b)) = (duration(dtypes[0]), duration(dtypes[1])) else {
                     return Err(none());
                 };
-                let (first, second, out): (fn(_) -> _, fn(_) -> _, fn(_) -> _) =
+                let (first, second, out): (Timed, Timed, Timed) =
                     match (a, b, self == TimeRule::Add) {
                         (DType::TimeDelta(_), DType::TimeDelta(_), _) => {
                             (DType::TimeDelta, DType::TimeDelta, DType::TimeDelta)

@@ -3,6 +3,7 @@
 //!
 //! Elementary and complex functions are the C library's, which is what NumPy calls too.
 
+use pantile_types::prim::{gcd, pow_u64};
 use pantile_types::{BinOp, CmpOp, Emit, LibFn, Scalar, ScalarType, UnOp, Val};
 
 /// The values computed so far.
@@ -392,22 +393,10 @@ impl Emit for Eval {
                 return self.push(wrap(ScalarType::I32, frexp(double(values[0])).1.into()));
             }
             LibFn::Gcd => {
-                let (mut x, mut y) = (int(values[0]), int(values[1]));
-                while y != 0 {
-                    (x, y) = (y, x % y);
-                }
-                return self.push(wrap(ScalarType::U64, x));
+                return self.push(wrap(ScalarType::U64, gcd(int(values[0]) as u64, int(values[1]) as u64).into()));
             }
             LibFn::PowU64 => {
-                let (mut base, mut n, mut result) = (int(values[0]) as u64, int(values[1]) as u64, 1u64);
-                while n > 0 {
-                    if n & 1 == 1 {
-                        result = result.wrapping_mul(base);
-                    }
-                    base = base.wrapping_mul(base);
-                    n >>= 1;
-                }
-                return self.push(wrap(ScalarType::U64, result.into()));
+                return self.push(wrap(ScalarType::U64, pow_u64(int(values[0]) as u64, int(values[1]) as u64).into()));
             }
             LibFn::Cexp => cexp(z(0)),
             LibFn::Clog => clog(z(0)),
