@@ -64,7 +64,7 @@ def row_text(row: dict[str, Any]) -> str:
     lines = [row["title"] if row["size"] == "full" else f"{row['title']} (at a tiny size)"]
     for name, v in row["variants"].items():
         if v["median_s"] is None:
-            lines.append(f"    {name:<8} {'not installed' if v['missing'] else v['error']}")
+            lines.append(f"    {name:<12} {'not installed' if v['missing'] else v['error']}")
             continue
         ratio = v["pantile_ratio"]
         versus = f"pantile = {ratio:.3g} ×" if ratio is not None and name != "pantile" else ""
@@ -72,7 +72,7 @@ def row_text(row: dict[str, Any]) -> str:
             f"{len(v['runs_s'])} runs, {seconds_text(min(v['runs_s']))} to {seconds_text(max(v['runs_s']))}"
         )
         peak = f"{v['peak_bytes'] / 1e6:,.0f} MB" if v["peak_bytes"] else ""
-        lines.append(f"    {name:<8} {seconds_text(v['median_s']):>9}   {versus:<20} {peak:>10}   {runs}")
+        lines.append(f"    {name:<12} {seconds_text(v['median_s']):>9}   {versus:<20} {peak:>10}   {runs}")
     for limit in row["limits"]:
         allowed = f" = {seconds_text(limit['allowed_s'])}" if limit["allowed_s"] is not None else ""
         lines.append(f"    at most {limit['limit']}{allowed}: {limit['verdict'] or 'not judged'}")

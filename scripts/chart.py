@@ -15,7 +15,14 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-COLOURS = {"numpy": "#3b82d0", "h5py": "#8a63c9", "dask": "#e07b39", "numba": "#2a9d6f", "jax": "#d1495b"}
+COLOURS = {
+    "numpy": "#3b82d0",
+    "h5py": "#8a63c9",
+    "h5py_direct": "#b79ae0",
+    "dask": "#e07b39",
+    "numba": "#2a9d6f",
+    "jax": "#d1495b",
+}
 TEXT = "#7d8590"
 WIDTH, LEFT, RIGHT = 860, 330, 40
 TOP, ROW, BOTTOM = 56, 30, 64

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.cases import CASES
+
 CHART = runpy.run_path(str(Path(__file__).resolve().parent.parent / "scripts" / "chart.py"))
 MACHINE = {"cpu": "a <CPU>", "cpus": 2, "memory_bytes": 8e9, "versions": {"numpy": "2.4"}}
 
@@ -30,3 +32,8 @@ def test_one_dot_for_each_peer_with_a_time(tmp_path: Path) -> None:
 def test_without_times_of_pantile_there_is_no_picture() -> None:
     with pytest.raises(SystemExit, match="nothing to draw"):
         CHART["draw"](results(numpy=1.0))
+
+
+def test_every_peer_has_a_colour() -> None:
+    peers = {name for case in CASES.values() for name in case.variants} - {"pantile"}
+    assert peers == set(CHART["COLOURS"])

@@ -1,4 +1,8 @@
-"""The mean of a chunked HDF5 file that lies in the page cache: many readers at once, outside HDF5's global lock."""
+"""The mean of a chunked HDF5 file that lies in the page cache: many readers at once, outside HDF5's global lock.
+
+The limit is set against the loop that people write, ``d[chunk].sum()``. A loop that reads every chunk into one kept buffer is
+about a third quicker; it is measured and shown too, as ``h5py_direct``.
+"""
 
 from ..case import Case, Ratio
 from ..data import hdf5_path, make_hdf5, random_array
@@ -36,7 +40,21 @@ def _pantile(p):
 
 @CASE.variant("h5py")
 def _h5py(p):
-    """The loop that one writes without a library: a chunk at a time, into one buffer that is kept."""
+    import h5py
+
+    dataset = h5py.File(path(p))["x"]
+
+    def run():
+        total = 0.0
+        for selection in dataset.iter_chunks():
+            total += dataset[selection].sum()
+        return total / dataset.size
+
+    return run
+
+
+@CASE.variant("h5py_direct")
+def _h5py_direct(p):
     import h5py
     import numpy as np
 
