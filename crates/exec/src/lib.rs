@@ -25,4 +25,4 @@ pub use error::{Family, RunError};
 pub use fits::check_fits;
 pub use options::{CancelToken, Executor, Options, Stats};
 pub use pool::{Pool, default_threads};
-pub use run::{run, run_with_stats};
+pub use run::{RunResult, run, run_with_stats};

@@ -15,6 +15,7 @@
 //! Values are written by a thread of its own, so that a worker is free for other tasks; with `Sync` by the calling
 //! thread, so that everything stays in order.
 
+use std::cmp::Reverse;
 use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -237,7 +238,7 @@ impl<R: Runner> Run<'_, R> {
             // A file for every few bytes would cost more than it frees: small values only when there is nothing else.
             candidates.push((bytes.saturating_mul(64) >= shortage, self.next_use(id), id, bytes));
         }
-        candidates.sort_unstable_by(|a, b| (b.0, b.1, b.2).cmp(&(a.0, a.1, a.2)));
+        candidates.sort_unstable_by_key(|&(large, next_use, id, _)| Reverse((large, next_use, id)));
         let mut sum = 0u64;
         let mut victims = Vec::new();
         for (large, _, id, bytes) in candidates {

@@ -32,16 +32,14 @@ const HAND_OVER_AFTER: Duration = Duration::from_millis(1);
 /// With values of this size on average, tasks take longer than that, and the calling thread does not even begin.
 const LONG_TASK_BYTES: u64 = 1 << 20;
 
+/// The values of the outputs, in the order in which they were asked for.
+pub type RunResult<R> = Result<Vec<<R as Runner>::Value>, RunError<<R as Runner>::Error>>;
+
 /// Runs the graph and gives the values of its outputs, in their order.
 ///
 /// # Errors
 /// See `RunError`. Nothing of the run is left then, in memory or on disk.
-pub fn run<R: Runner>(
-    graph: &Graph,
-    order: &Order,
-    runner: &R,
-    options: &Options<'_>,
-) -> Result<Vec<R::Value>, RunError<R::Error>> {
+pub fn run<R: Runner>(graph: &Graph, order: &Order, runner: &R, options: &Options<'_>) -> RunResult<R> {
     run_with_stats(graph, order, runner, options).0
 }
 
@@ -51,7 +49,7 @@ pub fn run_with_stats<R: Runner>(
     order: &Order,
     runner: &R,
     options: &Options<'_>,
-) -> (Result<Vec<R::Value>, RunError<R::Error>>, Stats) {
+) -> (RunResult<R>, Stats) {
     assert_eq!(graph.len(), order.len(), "the order belongs to another graph");
     let mut run = Run::new(graph, order, runner, options);
     for observer in run.observers {
@@ -217,7 +215,7 @@ impl<'a, R: Runner> Run<'a, R> {
     }
 
     /// Collects the outputs, or the failure, and lets go of everything else.
-    fn finish(&mut self) -> Result<Vec<R::Value>, RunError<R::Error>> {
+    fn finish(&mut self) -> RunResult<R> {
         let mut result = match self.failure.get_mut().take() {
             Some(failure) => Err(failure),
             None => Ok(Vec::with_capacity(self.graph.outputs().len())),

@@ -29,6 +29,7 @@ impl<F: Fn(u32, &mut Vec<TaskRef>) + Send + Sync> Layer for Made<F> {
 }
 
 type Layers = Vec<Box<dyn Layer>>;
+type Shape = fn(u32) -> Layers;
 
 fn made(
     len: u32,
@@ -101,7 +102,7 @@ fn main() {
         "{:<10} {:>10} {:>10}   {:>8} {:>8} {:>8}   {:>12}",
         "graph", "tasks", "edges", "expand", "order", "ns/task", "arena B/task"
     );
-    let shapes: [(&str, fn(u32) -> Layers); 4] =
+    let shapes: [(&str, Shape); 4] =
         [("chain", chain), ("reduction", reduction), ("stencil", stencil), ("transpose", transpose)];
     for (name, make) in shapes {
         let mut n = 1000;

@@ -66,6 +66,8 @@ pub struct Numbers {
     pub fails: Option<TaskRef>,
     pub panics: Option<TaskRef>,
     pub sleep: Duration,
+    /// Only tasks of this layer sleep.
+    pub sleeping_layer: Option<u32>,
     /// The weight of a task's value; eight when there is none.
     pub weights: Option<Box<dyn Fn(TaskRef) -> u64 + Send + Sync>>,
     /// Every so-manieth value cannot be spilled.
@@ -105,7 +107,7 @@ impl Runner for Numbers {
     fn run(&self, task: TaskRef, inputs: &mut Vec<Number>) -> Result<Number, &'static str> {
         let at_once = self.at_once.fetch_add(1, Ordering::SeqCst) + 1;
         self.most_at_once.fetch_max(at_once, Ordering::SeqCst);
-        if !self.sleep.is_zero() {
+        if !self.sleep.is_zero() && self.sleeping_layer.is_none_or(|layer| layer == task.layer.0) {
             std::thread::sleep(self.sleep);
         }
         self.at_once.fetch_sub(1, Ordering::SeqCst);
@@ -133,7 +135,7 @@ impl Runner for Numbers {
             return Err(io::Error::from_raw_os_error(28));
         }
         let nth = self.spills.fetch_add(1, Ordering::SeqCst);
-        if self.declines_every > 0 && nth % self.declines_every == 0 {
+        if self.declines_every > 0 && nth.is_multiple_of(self.declines_every) {
             return Ok(false);
         }
         to.write_all(&value.0.value.to_le_bytes())?;
