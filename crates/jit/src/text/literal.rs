@@ -1,5 +1,6 @@
 //! Scalars as text, exact in both directions.
 
+use crate::interp::scalar::half_from_f64;
 use pantile_types::{Scalar, ScalarType};
 
 /// The text of a scalar, without its type.
@@ -99,7 +100,7 @@ fn parse_float(ty: ScalarType, text: &str) -> Option<Scalar> {
     match ty {
         // f32 directly, not through f64: two roundings can differ from one.
         ScalarType::F32 => text.parse().ok().map(Scalar::F32),
-        ScalarType::F16 => text.parse().ok().map(|v: f64| Scalar::F16(half::f16::from_f64(v).to_bits())),
+        ScalarType::F16 => text.parse().ok().map(|v: f64| Scalar::F16(half_from_f64(v).to_bits())),
         _ => text.parse().ok().map(Scalar::F64),
     }
 }
