@@ -670,4 +670,21 @@ mod tests {
             "|b1 b 1 1\n<f2 f 2 2\n<c8 c 8 4\n<c16 c 16 8\n<M8[s] M 8 8\n|S5 S 5 1\n<U5 U 20 4\n|V6 V 6 1\n|O O 8 8"
         );
     }
+
+    #[test]
+    fn no_short_text_breaks_the_parser() {
+        let letters = ['<', '>', '|', 'M', 'm', 'f', 'U', '8', '0', '[', 's', ']', 'é'];
+        let mut understood = 0;
+        for n in 0..letters.len().pow(5) {
+            let text: String = (0..5).map(|i| letters[n / letters.len().pow(i) % letters.len()]).collect();
+            for end in text.char_indices().map(|(i, _)| i) {
+                if let Ok((dtype, _)) = DType::parse_descr(&text[end..]) {
+                    understood += 1;
+                    assert_eq!(DType::parse(&dtype.name()), Ok(dtype));
+                    assert_eq!(DType::parse(&dtype.descr()), Ok(dtype));
+                }
+            }
+        }
+        assert!(understood > 1000, "{understood}");
+    }
 }

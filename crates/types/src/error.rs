@@ -4,6 +4,7 @@
 //! exception is raised: `python_kind` names the builtin that NumPy's exception derives from, and the bindings map it.
 
 use crate::dtype::{DType, Foreign};
+use crate::promote::Casting;
 
 /// Who can do something about an error.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -101,6 +102,28 @@ pub enum TypeError {
         /// What to do instead, with its leading punctuation; or empty.
         hint: &'static str,
     },
+    /// A result may not be stored where it was to go.
+    #[error("Cannot cast ufunc '{op}' output from dtype('{from}') to dtype('{to}') with casting rule '{}'", casting.name())]
+    OutputCast {
+        /// The operation's NumPy name.
+        op: &'static str,
+        /// The result's data type.
+        from: DType,
+        /// The data type of the place.
+        to: DType,
+        /// The rule that forbids it.
+        casting: Casting,
+    },
+    /// A conversion is forbidden by the rule that the caller chose.
+    #[error("Cannot cast array data from dtype('{from}') to dtype('{to}') according to the rule '{}'", casting.name())]
+    Cast {
+        /// The data type given.
+        from: DType,
+        /// The data type asked for.
+        to: DType,
+        /// The rule that forbids it.
+        casting: Casting,
+    },
     /// Integer powers have no negative exponents.
     #[error("Integers to negative integer powers are not allowed.")]
     NegativeIntegerPower,
@@ -151,6 +174,8 @@ impl TypeError {
             | TypeError::UnitOverflow { .. }
             | TypeError::IntegerOutOfBounds { .. }
             | TypeError::NoLoop { .. }
+            | TypeError::OutputCast { .. }
+            | TypeError::Cast { .. }
             | TypeError::NegativeIntegerPower
             | TypeError::Arity { .. }
             | TypeError::NoOperands
@@ -169,6 +194,8 @@ impl TypeError {
             | TypeError::NoCommonDType { .. }
             | TypeError::NonlinearUnits { .. }
             | TypeError::NoLoop { .. }
+            | TypeError::OutputCast { .. }
+            | TypeError::Cast { .. }
             | TypeError::Arity { .. }
             | TypeError::NoReduction { .. }
             | TypeError::NotNative { .. } => PythonKind::Type,

@@ -332,6 +332,21 @@ pub fn can_cast(from: DType, to: DType, casting: Casting) -> bool {
     required_casting(from, to) <= casting
 }
 
+/// `can_cast`, with NumPy's error for `astype(casting=...)`.
+pub fn check_cast(from: DType, to: DType, casting: Casting) -> Result<(), TypeError> {
+    if can_cast(from, to, casting) { Ok(()) } else { Err(TypeError::Cast { from, to, casting }) }
+}
+
+/// `can_cast`, with NumPy's error for a ufunc's `out=` and for in-place operators (whose rule is `SameKind`).
+pub fn check_output_cast(
+    op: &'static str,
+    from: DType,
+    to: DType,
+    casting: Casting,
+) -> Result<(), TypeError> {
+    if can_cast(from, to, casting) { Ok(()) } else { Err(TypeError::OutputCast { op, from, to, casting }) }
+}
+
 /// The strictest rule under which the conversion is allowed.
 pub fn required_casting(from: DType, to: DType) -> Casting {
     if from == to {

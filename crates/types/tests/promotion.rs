@@ -1,6 +1,6 @@
 //! Every line of `data/promotion.txt`, which NumPy wrote: promotion and casting of all pairs, weak Python scalars.
 
-use pantile_types::promote::{promote, required_casting, result_type};
+use pantile_types::promote::{check_cast, check_output_cast, promote, required_casting, result_type};
 use pantile_types::{Casting, DType, Operand, PythonKind, TypeError};
 
 fn show(result: Result<DType, TypeError>) -> String {
@@ -74,4 +74,15 @@ fn castings_are_ordered() {
     assert!(castings.is_sorted());
     assert_eq!(castings.map(Casting::name), names);
     assert_eq!(Casting::from_name("same_value"), None);
+}
+
+#[test]
+fn forbidden_casts_say_so_in_numpys_words() {
+    let error = check_output_cast("add", DType::F64, DType::I64, Casting::SameKind).unwrap_err();
+    let text = "Cannot cast ufunc 'add' output from dtype('float64') to dtype('int64') with casting rule 'same_kind'";
+    assert_eq!(error.to_string(), text);
+    let error = check_cast(DType::F64, DType::I32, Casting::Safe).unwrap_err();
+    let text = "Cannot cast array data from dtype('float64') to dtype('int32') according to the rule 'safe'";
+    assert_eq!((error.to_string().as_str(), error.python_kind()), (text, PythonKind::Type));
+    assert!(check_cast(DType::I32, DType::F64, Casting::Safe).is_ok());
 }

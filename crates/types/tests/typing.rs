@@ -1,6 +1,6 @@
 //! Every line of `data/typing.txt`, which NumPy wrote: the loop of each operation for all tuples of data types.
 
-use pantile_types::catalogue::{self, resolve};
+use pantile_types::catalogue::{self, resolve, resolve_for_output};
 use pantile_types::{DType, Operand, PythonKind, TypeError};
 
 fn operand(name: &str) -> Operand {
@@ -30,6 +30,24 @@ fn typing_is_numpys() {
                 let colon = words.iter().position(|w| *w == ":").unwrap();
                 let op = catalogue::find(words[1])
                     .unwrap_or_else(|| panic!("{} is not in the catalogue", words[1]));
+                if kind == "d" {
+                    let operands: Vec<Operand> = words[2..colon].iter().map(|n| operand(n)).collect();
+                    for (output, expected) in DType::NUMERIC.iter().zip(&words[colon + 1..]) {
+                        cases += 1;
+                        let got = match resolve_for_output(op, &operands, *output) {
+                            Ok(s) => [list(&s.inputs), list(&s.outputs)].concat().join(","),
+                            Err(_) => "!".to_owned(),
+                        };
+                        if got != *expected {
+                            let given = words[2..colon].join(" ");
+                            wrong.push(format!(
+                                "{} {given} as {output}: numpy {expected}, ours {got}",
+                                words[1]
+                            ));
+                        }
+                    }
+                    continue;
+                }
                 let names = &columns[usize::from(kind == "f")];
                 for (last, expected) in names.iter().zip(&words[colon + 1..]) {
                     if *expected == "-" {

@@ -21,7 +21,7 @@ pub use build::Builder;
 pub use docs::docs_table;
 pub use op::{Accuracy, Build, Chapter, Identity, Loops, Op, Outputs, Quirk, Signature};
 pub use time::TimeRule;
-pub use typing::resolve;
+pub use typing::{resolve, resolve_for_output};
 
 static CHAPTERS: [&[Op]; 6] =
     [arithmetic::ROWS, bits::ROWS, comparison::ROWS, float::ROWS, elementary::ROWS, complex::ROWS];

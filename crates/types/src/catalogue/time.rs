@@ -97,22 +97,21 @@ impl TimeRule {
                 let (Some(a), Some(b)) = (duration(dtypes[0]), duration(dtypes[1])) else {
                     return Err(none());
                 };
-                let (first, second, out): (Timed, Timed, Timed) =
-                    match (a, b, self == TimeRule::Add) {
-                        (DType::TimeDelta(_), DType::TimeDelta(_), _) => {
-                            (DType::TimeDelta, DType::TimeDelta, DType::TimeDelta)
-                        }
-                        (DType::DateTime(_), DType::TimeDelta(_), _) => {
-                            (DType::DateTime, DType::TimeDelta, DType::DateTime)
-                        }
-                        (DType::TimeDelta(_), DType::DateTime(_), true) => {
-                            (DType::TimeDelta, DType::DateTime, DType::DateTime)
-                        }
-                        (DType::DateTime(_), DType::DateTime(_), false) => {
-                            (DType::DateTime, DType::DateTime, DType::TimeDelta)
-                        }
-                        _ => return Err(none()),
-                    };
+                let (first, second, out): (Timed, Timed, Timed) = match (a, b, self == TimeRule::Add) {
+                    (DType::TimeDelta(_), DType::TimeDelta(_), _) => {
+                        (DType::TimeDelta, DType::TimeDelta, DType::TimeDelta)
+                    }
+                    (DType::DateTime(_), DType::TimeDelta(_), _) => {
+                        (DType::DateTime, DType::TimeDelta, DType::DateTime)
+                    }
+                    (DType::TimeDelta(_), DType::DateTime(_), true) => {
+                        (DType::TimeDelta, DType::DateTime, DType::DateTime)
+                    }
+                    (DType::DateTime(_), DType::DateTime(_), false) => {
+                        (DType::DateTime, DType::DateTime, DType::TimeDelta)
+                    }
+                    _ => return Err(none()),
+                };
                 let unit = arithmetic_unit(a, b)?;
                 sig(&[first(unit), second(unit)], &[out(unit)])
             }

@@ -142,17 +142,45 @@ fn decode(letter: u8, x: u8) -> Option<DType> {
     DType::NUMERIC.into_iter().find(|d| code(*d) == letter)
 }
 
+/// `resolve` with the caller's `dtype=`: the loop that gives it anyway, or else the first whose every output has it. To a
+/// loop of one type the operands are cast within their kinds, to others safely. Datetimes and timedeltas take the first
+/// way only.
+pub fn resolve_for_output(op: &Op, operands: &[Operand], output: DType) -> Result<Signature, TypeError> {
+    let usual = resolve(op, operands);
+    if usual.as_ref().is_ok_and(|signature| signature.outputs.iter().all(|d| *d == output)) {
+        return usual;
+    }
+    let dtypes = concrete(op, operands)?;
+    if let Some(other) = dtypes.iter().find(|d| !d.is_numeric()) {
+        return Err(TypeError::NoCommonDType { a: *other, b: output });
+    }
+    let found = matching(op, |signature| {
+        // The output's type says what the inputs are only where they are of one type.
+        let one_type = signature.inputs.iter().all(|d| *d == output);
+        let casting = if one_type { Casting::SameKind } else { Casting::Safe };
+        signature.outputs.iter().all(|d| *d == output)
+            && signature.inputs.iter().zip(&dtypes).all(|(to, from)| can_cast(*from, *to, casting))
+    });
+    found.ok_or_else(|| no_loop(op, operands))
+}
+
 fn search(op: &Op, dtypes: &[DType], casting: Casting) -> Option<Signature> {
+    matching(op, |signature| {
+        signature.inputs.iter().zip(dtypes).all(|(to, from)| can_cast(*from, *to, casting))
+    })
+}
+
+/// The first loop in NumPy's order that will do.
+fn matching(op: &Op, will_do: impl Fn(&Signature) -> bool) -> Option<Signature> {
     for loops in op.loops {
         let (inputs, outputs) = loops.form.split_once("->")?;
         for x in loops.over.bytes() {
-            let fits = inputs
-                .bytes()
-                .zip(dtypes)
-                .all(|(letter, d)| decode(letter, x).is_some_and(|to| can_cast(*d, to, casting)));
-            if fits {
-                let list = |letters: &str| letters.bytes().filter_map(|l| decode(l, x)).collect::<Vec<_>>();
-                return Some(Signature { inputs: list(inputs).into(), outputs: list(outputs).into() });
+            let signature = Signature {
+                inputs: inputs.bytes().filter_map(|l| decode(l, x)).collect(),
+                outputs: outputs.bytes().filter_map(|l| decode(l, x)).collect(),
+            };
+            if will_do(&signature) {
+                return Some(signature);
             }
         }
     }

@@ -393,10 +393,14 @@ impl Emit for Eval {
                 return self.push(wrap(ScalarType::I32, frexp(double(values[0])).1.into()));
             }
             LibFn::Gcd => {
-                return self.push(wrap(ScalarType::U64, gcd(int(values[0]) as u64, int(values[1]) as u64).into()));
+                return self
+                    .push(wrap(ScalarType::U64, gcd(int(values[0]) as u64, int(values[1]) as u64).into()));
             }
             LibFn::PowU64 => {
-                return self.push(wrap(ScalarType::U64, pow_u64(int(values[0]) as u64, int(values[1]) as u64).into()));
+                return self.push(wrap(
+                    ScalarType::U64,
+                    pow_u64(int(values[0]) as u64, int(values[1]) as u64).into(),
+                ));
             }
             LibFn::Cexp => cexp(z(0)),
             LibFn::Clog => clog(z(0)),
