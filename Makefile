@@ -28,7 +28,8 @@ DEMO_LIMIT ?= 1GB
 
 # maturin tells PyO3's build script about the interpreter through these five variables, and cargo rebuilds PyO3 and the
 # bindings whenever one of them changes. Setting the same values for every cargo command keeps `make check`, `make test`
-# and the extension on one set of compiled crates instead of rebuilding them for each other in turn.
+# and the extension on one set of compiled crates instead of rebuilding them for each other in turn. pyo3-config.txt is what
+# maturin would itself write (target/maturin) for the stable ABI of CPython 3.11.
 CARGO_ENV = PYO3_BUILD_EXTENSION_MODULE=1 \
 	PYO3_CONFIG_FILE="$(CURDIR)/scripts/pyo3-config.txt" \
 	PYO3_ENVIRONMENT_SIGNATURE="$$(cat .venv/.signature)" \
@@ -66,7 +67,7 @@ setup:
 	@sh scripts/check-rust.sh
 	@sh scripts/find-python.sh > /dev/null
 	@sh scripts/install-system.sh
-	@$(MAKE) --no-print-directory .venv/.stamp-dev
+	@$(MAKE) -s --no-print-directory .venv/.stamp-dev
 
 build: setup
 	@$(CARGO_ENV) sh scripts/build-extension.sh dev

@@ -5,10 +5,12 @@ from __future__ import annotations
 import importlib.metadata
 import os
 import platform
+import tomllib
 from collections.abc import Sequence
 from typing import Any
 
 from .case import Case
+from .data import ROOT
 from .runner import Measurement
 
 PEERS = ("pantile", "numpy", "h5py", "dask", "numba", "jax", "jaxlib", "llvmlite", "scipy")
@@ -93,6 +95,10 @@ def machine() -> dict[str, Any]:
             versions[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
             continue
+    if "pantile" not in versions:
+        # The benchmarks' environment finds the package by its folder, without installing it.
+        manifest = tomllib.loads((ROOT / "Cargo.toml").read_text())
+        versions = {"pantile": manifest["workspace"]["package"]["version"], **versions}
     return {
         "cpu": cpu,
         "cpus": len(os.sched_getaffinity(0)),
