@@ -68,6 +68,8 @@ pub(crate) fn lib_symbol(f: LibFn) -> &'static str {
     match f {
         LibFn::FrexpFraction => symbols::Runtime::FrexpFraction.name(),
         LibFn::FrexpExponent => symbols::Runtime::FrexpExponent.name(),
+        LibFn::Gcd => symbols::Runtime::Gcd.name(),
+        LibFn::PowU64 => symbols::Runtime::PowU64.name(),
         other => other.name(),
     }
 }

@@ -50,6 +50,16 @@ pub(crate) extern "C" fn frexp_fraction(x: f64) -> f64 {
     unsafe { frexp(x, &mut exponent) }
 }
 
+/// Greatest common divisor.
+pub(crate) extern "C" fn gcd(x: u64, y: u64) -> u64 {
+    pantile_types::prim::gcd(x, y)
+}
+
+/// An integer power, wrapping.
+pub(crate) extern "C" fn pow_u64(base: u64, exponent: u64) -> u64 {
+    pantile_types::prim::pow_u64(base, exponent)
+}
+
 /// The exponent of `frexp`; 0 for zero, infinities and NaN.
 pub(crate) extern "C" fn frexp_exponent(x: f64) -> i32 {
     if !x.is_finite() {

@@ -13,10 +13,13 @@ pub(crate) enum Runtime {
     RunPieces,
     FrexpFraction,
     FrexpExponent,
+    Gcd,
+    PowU64,
 }
 
 impl Runtime {
-    const ALL: [Runtime; 3] = [Runtime::RunPieces, Runtime::FrexpFraction, Runtime::FrexpExponent];
+    const ALL: [Runtime; 5] =
+        [Runtime::RunPieces, Runtime::FrexpFraction, Runtime::FrexpExponent, Runtime::Gcd, Runtime::PowU64];
 
     /// The symbol.
     pub fn name(self) -> &'static str {
@@ -24,6 +27,8 @@ impl Runtime {
             Runtime::RunPieces => "pantile_run_pieces",
             Runtime::FrexpFraction => "pantile_frexp_fraction",
             Runtime::FrexpExponent => "pantile_frexp_exponent",
+            Runtime::Gcd => "pantile_gcd",
+            Runtime::PowU64 => "pantile_pow_u64",
         }
     }
 
@@ -32,6 +37,8 @@ impl Runtime {
             Runtime::RunPieces => runtime::run_pieces as *const () as usize,
             Runtime::FrexpFraction => runtime::frexp_fraction as *const () as usize,
             Runtime::FrexpExponent => runtime::frexp_exponent as *const () as usize,
+            Runtime::Gcd => runtime::gcd as *const () as usize,
+            Runtime::PowU64 => runtime::pow_u64 as *const () as usize,
         }
     }
 }
