@@ -9,8 +9,8 @@
 //!    This splits a block for an all-to-all right after it was loaded, and computes `x.mean()` and `x.std()` in one pass.
 //! 3. *Complete.* When a few sources more would let every consumer of the value run, with nothing large left over, those
 //!    are made next. Without this, `(u * u).mean()` and `(u * v).mean()` would keep all of `u` until `v` is looked at.
-//! 4. *Descend.* Otherwise go on depth first towards the outputs, in the order in which they were asked for; of the
-//!    inputs of a task the one that needs most beyond its result goes first (Sethi and Ullman's rule).
+//! 4. *Descend.* Otherwise go on depth first towards the outputs; of the inputs of a task, and of the outputs, those that
+//!    need far more than the others beyond their results go first (Sethi and Ullman's rule), else as they were named.
 //!
 //! What a task "makes" is judged at the end of the chain it starts (`settled`): a block that only feeds a sum counts as
 //! that sum. Bytes decide everywhere, counts nowhere.
@@ -19,6 +19,8 @@
 //! happens once a value and is handled in constant time or by one pass over its consumers. Rule 3 looks at graph
 //! neighbourhoods of bounded size only. Sorting a task's inputs is linear when they are alike, which they nearly always
 //! are.
+
+use std::cmp::Reverse;
 
 use crate::{Graph, TaskId};
 
@@ -74,9 +76,8 @@ impl Order {
 /// Orders the tasks of a graph so that little memory is alive at a time.
 pub fn order(graph: &Graph) -> Order {
     let mut play = Play::new(graph);
-    // The first output is on top.
-    let outputs: Vec<TaskId> = graph.outputs().iter().rev().copied().collect();
-    play.goals.extend(outputs);
+    // As if a last task needed all outputs: the first one that was asked for goes first, unless another needs far more.
+    play.push_goals(graph.outputs());
     play.descend();
     // A graph from a file may have tasks that no output needs; they come last.
     for id in graph.ids() {
@@ -252,22 +253,26 @@ impl<'g> Play<'g> {
         }
     }
 
-    /// Makes the missing inputs of `goal` the next goals, the one that needs most beyond its result on top.
+    /// Makes the missing inputs of `goal` the next goals.
     fn push_missing(&mut self, goal: TaskId) {
-        let graph = self.graph;
-        if let [input] = graph.inputs(goal) {
+        if let [input] = self.graph.inputs(goal) {
             self.goals.push(*input);
-            return;
+        } else {
+            self.push_goals(self.graph.inputs(goal));
         }
+    }
+
+    /// Adds goals that are not reached, the one that needs most beyond its result on top.
+    fn push_goals(&mut self, goals: &[TaskId]) {
         self.sortable.clear();
-        for &input in graph.inputs(goal).iter().rev() {
-            let node = &self.nodes[input.0 as usize];
+        for &goal in goals.iter().rev() {
+            let node = &self.nodes[goal.0 as usize];
             if node.rank == NOT_RUN {
-                self.sortable.push((node.need.saturating_sub(node.bytes), input));
+                self.sortable.push((node.need.saturating_sub(node.bytes), goal));
             }
         }
         hungriest_last(&mut self.sortable);
-        self.goals.extend(self.sortable.iter().map(|&(_, input)| input));
+        self.goals.extend(self.sortable.iter().map(|&(_, goal)| goal));
     }
 
     /// Rules 1 to 3, until none applies.
@@ -380,6 +385,21 @@ impl<'g> Play<'g> {
         }
     }
 
+    /// Whether the task is a source, could run now, or is a step or two away from that.
+    ///
+    /// Nothing with more behind it: that would be another part of the graph, which may be what is being descended into
+    /// already, and to begin it again for every value would take quadratic time.
+    fn is_near(&self, mut task: TaskId) -> bool {
+        for _ in 0..3 {
+            match (self.nodes[task.0 as usize].missing, self.graph.inputs(task)) {
+                (0, _) => return true,
+                (_, &[input]) => task = input,
+                _ => return false,
+            }
+        }
+        self.nodes[task.0 as usize].missing == 0
+    }
+
     /// Rule 3: adds goals that let go of `value`, if that takes only a few sources and leaves nothing large.
     fn complete(&mut self, value: TaskId) {
         let graph = self.graph;
@@ -407,9 +427,8 @@ impl<'g> Play<'g> {
                 if input_node.rank != NOT_RUN || missing[..missing_len].contains(&input) {
                     continue;
                 }
-                // Two blocks at a time allow for a source with a step or two behind it, not for another reduction.
-                let small = input_node.need <= 2 * input_node.bytes.max(node.bytes);
-                if missing_len == NEIGHBOURS || !small || graph.dependents(input).len() > NEIGHBOURS {
+                let wide = graph.dependents(input).len() > NEIGHBOURS;
+                if missing_len == NEIGHBOURS || wide || !self.is_near(input) {
                     return;
                 }
                 missing[missing_len] = input;
@@ -444,18 +463,19 @@ impl<'g> Play<'g> {
     }
 }
 
-/// Sorts inputs by what they need beyond their results, the one that goes first last.
+/// Sorts goals by what they need beyond their results, the one that goes first last.
 ///
-/// Only differences by a factor count, and the order of the rest stays: neighbours in a grid need a little more or less
-/// than each other at its edges, and to visit them in another order than the grid's would cost far more than it saves.
-fn hungriest_last(inputs: &mut [(u64, TaskId)]) {
+/// Only differences by a factor of four count, reckoned from the largest, and the order of the rest stays: neighbours in
+/// a grid need a little more or less than each other at its edges, and to visit them in another order than the grid's
+/// would cost far more than it saves.
+fn hungriest_last(goals: &mut [(u64, TaskId)]) {
     let (mut least, mut most) = (u64::MAX, 0);
-    for &(beyond, _) in inputs.iter() {
+    for &(beyond, _) in goals.iter() {
         least = least.min(beyond);
         most = most.max(beyond);
     }
-    if most / 2 > least {
-        inputs.sort_by_key(|&(beyond, _)| beyond.checked_ilog2());
+    if most / 4 >= least.max(1) {
+        goals.sort_by_key(|&(beyond, _)| Reverse((most / beyond.max(1)).ilog2() / 2));
     }
 }
 

@@ -260,3 +260,117 @@ fn a_chain_of_elementwise_steps_per_block() {
     let sum = plan.reduce("sum", part, n, 64, PART);
     check_blocks_alive(&plan.graph(&[sum]), 2);
 }
+
+#[test]
+fn columns_normalised_by_mean_and_std() {
+    let (rows, columns) = (20, 30);
+    let n = rows * columns;
+    let mut plan = Plan::default();
+    let x = plan.layer("x", n, BLOCK, |_| vec![]);
+    let part = plan.layer("part", n, PART, move |i| vec![(x, i)]);
+    let mean =
+        plan.layer("mean", columns, PART, move |c| (0..rows).map(|r| (part, r * columns + c)).collect());
+    let less = plan.layer("less", n, BLOCK, move |k| vec![(x, k), (mean, k % columns)]);
+    let square = plan.layer("square", n, PART, move |k| vec![(x, k)]);
+    let std =
+        plan.layer("std", columns, PART, move |c| (0..rows).map(|r| (square, r * columns + c)).collect());
+    let over = plan.layer("over", n, BLOCK, move |k| vec![(less, k), (std, k % columns)]);
+    let store = plan.layer("store", n, 0, move |k| vec![(over, k)]);
+    check_blocks_alive(&plan.graph(&[store]), u64::from(rows) + 1);
+}
+
+#[test]
+fn a_running_sum_keeps_one_block() {
+    let n = 200;
+    let mut plan = Plan::default();
+    let x = plan.layer("x", n, BLOCK, |_| vec![]);
+    let part = plan.layer("part", n, PART, move |i| vec![(x, i)]);
+    let carry = plan.layer("carry", n, PART, move |i| {
+        // The layer itself is the third.
+        if i == 0 { vec![(part, 0)] } else { vec![(part, i), (2, i - 1)] }
+    });
+    let out = plan.layer(
+        "out",
+        n,
+        BLOCK,
+        move |i| {
+            if i == 0 { vec![(x, 0)] } else { vec![(x, i), (carry, i - 1)] }
+        },
+    );
+    let store = plan.layer("store", n, 0, move |i| vec![(out, i)]);
+    check_blocks_alive(&plan.graph(&[store]), 2);
+}
+
+#[test]
+fn a_tall_qr_keeps_q_only_when_it_is_asked_for() {
+    let n = 64;
+    let mut plan = Plan::default();
+    let a = plan.layer("a", n, BLOCK, |_| vec![]);
+    let qr = plan.layer("qr", n, BLOCK, move |i| vec![(a, i)]);
+    let r = plan.layer("r", n, PART, move |i| vec![(qr, i)]);
+    let stacked = plan.reduce("stacked", r, n, 8, PART);
+    let u = plan.layer("u", n, BLOCK, move |i| vec![(qr, i), (stacked, 0)]);
+    let store = plan.layer("store", n, 0, move |i| vec![(u, i)]);
+    check_blocks_alive(&plan.graph(&[stacked]), 2);
+    check_blocks_alive(&plan.graph(&[store]), u64::from(n) + 1);
+}
+
+#[test]
+fn storing_an_array_and_its_mean_makes_each_block_once() {
+    let n = 100;
+    let mut plan = Plan::default();
+    let x = plan.layer("x", n, BLOCK, |_| vec![]);
+    let y = plan.layer("y", n, BLOCK, move |i| vec![(x, i)]);
+    let store = plan.layer("store", n, 0, move |i| vec![(y, i)]);
+    let part = plan.layer("part", n, PART, move |i| vec![(y, i)]);
+    let mean = plan.reduce("mean", part, n, 16, PART);
+    check_blocks_alive(&plan.graph(&[store, mean]), 2);
+    check_blocks_alive(&plan.graph(&[mean, store]), 2);
+}
+
+#[test]
+fn three_statistics_over_time_keep_one_block() {
+    let (times, places) = (60, 12);
+    let mut plan = Plan::default();
+    let x = plan.layer("x", times * places, BLOCK, |_| vec![]);
+    let outputs = ["mean", "max", "min"].map(|name| {
+        let part = plan.layer(name, times * places, PART, move |i| vec![(x, i)]);
+        plan.layer(name, places, PART, move |s| (0..times).map(|t| (part, t * places + s)).collect())
+    });
+    check_blocks_alive(&plan.graph(&outputs), 1);
+}
+
+#[test]
+fn a_stencil_in_space_keeps_two_planes() {
+    let n = 12u32;
+    let mut plan = Plan::default();
+    let x = plan.layer("x", n * n * n, BLOCK, |_| vec![]);
+    let near = plan.layer("near", n * n * n, BLOCK, move |k| {
+        let around = |at: u32| at.saturating_sub(1)..(at + 2).min(n);
+        let (a, b, c) = (k / n / n, k / n % n, k % n);
+        let plane = move |i| around(b).flat_map(move |j| around(c).map(move |l| (x, (i * n + j) * n + l)));
+        around(a).flat_map(plane).collect()
+    });
+    let store = plan.layer("store", n * n * n, 0, move |i| vec![(near, i)]);
+    // Two planes, two rows, and a few.
+    check_blocks_alive(&plan.graph(&[store]), u64::from(2 * n * n + 2 * n + 4));
+}
+
+#[test]
+fn a_mean_that_every_block_waits_for_is_begun_once() {
+    // Each block waits for its own copy of the mean, which needs all blocks. To begin the mean again for each block
+    // would push 50 000 squared goals, which takes minutes.
+    let n = 50_000;
+    let mut plan = Plan::default();
+    let x = plan.layer("x", n, 1 << 30, |_| vec![]);
+    let part = plan.layer("part", n, PART, move |i| vec![(x, i)]);
+    let mean = plan.layer("mean", 1, PART, move |_| (0..n).map(|i| (part, i)).collect());
+    let copy = plan.layer("copy", n, PART, move |_| vec![(mean, 0)]);
+    let less = plan.layer("less", n, 1 << 30, move |i| vec![(x, i), (copy, i)]);
+    let store = plan.layer("store", n, 0, move |i| vec![(less, i)]);
+    let graph = plan.graph(&[store]);
+    let began = std::time::Instant::now();
+    let order = order(&graph);
+    assert!(began.elapsed() < std::time::Duration::from_secs(5), "{:?}", began.elapsed());
+    assert_eq!(peak_memory(&graph, &order).bytes >> 30, u64::from(n) + 1);
+}
