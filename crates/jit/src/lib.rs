@@ -9,6 +9,7 @@ pub mod builder;
 pub mod canonical;
 pub mod interp;
 pub mod ir;
+pub mod testing;
 pub mod text;
 pub mod typing;
 pub mod verify;
