@@ -28,7 +28,7 @@ use parking_lot::Mutex;
 
 use crate::RunError;
 use crate::gate::Gate;
-use crate::run::{Run, panic_message, spill_error};
+use crate::run::{Run, spill_error};
 use crate::values::Mark;
 use crate::worker::Admitted;
 
@@ -319,8 +319,7 @@ impl<R: Runner> Run<'_, R> {
                     None
                 }
                 Err(payload) => {
-                    let (task, label) = (self.graph.task(id), self.graph.label(id).into());
-                    self.fail(RunError::Panic { task, label, message: panic_message(&*payload) });
+                    self.fail(self.panicked(id, &*payload));
                     None
                 }
             };
@@ -330,7 +329,11 @@ impl<R: Runner> Run<'_, R> {
             if freed > 0 {
                 self.ledger.sub(freed);
                 self.counts.spilled_bytes.fetch_add(freed, Ordering::Relaxed);
-                self.observe_spill(id, freed, true);
+                // The writer must live on, or the run would wait for it for ever.
+                let observed = catch_unwind(AssertUnwindSafe(|| self.observe_spill(id, freed, true)));
+                if let Err(payload) = observed {
+                    self.fail(self.panicked(id, &*payload));
+                }
             }
         }
         let mut inner = self.pressure.inner.lock();

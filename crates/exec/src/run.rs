@@ -209,7 +209,12 @@ impl<'a, R: Runner> Run<'a, R> {
                 break;
             }
             let resumes = stays || (waited.timed_out() && self.started.load(Ordering::SeqCst) == 0);
-            works = resumes && self.has_work() && self.join();
+            works = resumes && self.has_work();
+            if works {
+                // Beyond the maximum if need be: the workers that are counted have been called but have not come, and
+                // when their threads are waiting for this very run, they never will.
+                self.active.fetch_add(1, Ordering::SeqCst);
+            }
         }
         local.report(&self.counts);
     }
@@ -299,6 +304,16 @@ impl<'a, R: Runner> Run<'a, R> {
         self.tell_caller();
     }
 
+    /// The failure that a panic while `id` was run or spilled is.
+    pub(crate) fn panicked(&self, id: TaskId, payload: &(dyn Any + Send)) -> RunError<R::Error> {
+        let message = match (payload.downcast_ref::<&str>(), payload.downcast_ref::<String>()) {
+            (Some(message), _) => (*message).to_string(),
+            (_, Some(message)) => message.clone(),
+            _ => "(no message)".to_string(),
+        };
+        RunError::Panic { task: self.graph.task(id), label: self.graph.label(id).into(), message }
+    }
+
     /// Whether there is nothing to begin any more.
     pub(crate) fn ended(&self) -> bool {
         self.stop.load(Ordering::Acquire) || self.unfinished.load(Ordering::Acquire) == 0 || self.cancelled()
@@ -326,13 +341,4 @@ impl<'a, R: Runner> Run<'a, R> {
 
 pub(crate) fn spill_error<E>(error: SpillError) -> RunError<E> {
     RunError::Spill { doing: error.doing, path: error.path, source: error.source }
-}
-
-/// What a panic said.
-pub(crate) fn panic_message(payload: &(dyn Any + Send)) -> String {
-    match (payload.downcast_ref::<&str>(), payload.downcast_ref::<String>()) {
-        (Some(message), _) => (*message).to_string(),
-        (_, Some(message)) => message.clone(),
-        _ => "(no message)".to_string(),
-    }
 }

@@ -33,7 +33,7 @@ use pantile_graph::{Runner, TaskId};
 
 use crate::RunError;
 use crate::gate::{Crew, Gate};
-use crate::run::{Counts, Run, panic_message};
+use crate::run::{Counts, Run};
 use crate::values::Hold;
 
 /// A worker's own things, kept from task to task so that a task allocates nothing.
@@ -230,10 +230,12 @@ impl<R: Runner> Run<'_, R> {
         let what = self.graph.task(id);
         let mut freeing = 0;
         let start_ns = if self.observers.is_empty() { 0 } else { self.now_ns() };
-        for observer in self.observers {
-            observer.task_started(id, what, local.index as u32, start_ns);
-        }
+        // Observers are called in here too: a panic of theirs must not bring the thread down, nor the process with it.
         let ran = catch_unwind(AssertUnwindSafe(|| {
+            for observer in self.observers {
+                observer.task_started(id, what, local.index as u32, start_ns);
+            }
+            let mut owned_bytes = 0;
             for &input in self.graph.inputs(id) {
                 let taken = self.take(input)?;
                 if taken.restored_bytes > 0 {
@@ -246,19 +248,27 @@ impl<R: Runner> Run<'_, R> {
                     }
                 }
                 if let Hold::Owned(bytes) = taken.hold {
-                    freeing += bytes;
+                    owned_bytes += bytes;
                 }
                 local.holds.push(taken.hold);
                 local.inputs.push(taken.value);
             }
             if limited {
-                freeing += self.graph.scratch_bytes(id);
+                freeing = self.graph.scratch_bytes(id).saturating_add(owned_bytes);
                 self.pressure.will_free(freeing);
             }
-            self.runner.run(what, &mut local.inputs).map_err(|error| {
+            let value = self.runner.run(what, &mut local.inputs).map_err(|error| {
                 let label = self.graph.label(id).into();
                 RunError::Task { task: what, label, error }
-            })
+            })?;
+            let bytes = self.runner.nbytes(&value);
+            if !self.observers.is_empty() {
+                let end_ns = self.now_ns();
+                for observer in self.observers {
+                    observer.task_finished(id, what, local.index as u32, start_ns, end_ns, bytes);
+                }
+            }
+            Ok((value, bytes))
         }));
         local.inputs.clear();
         let mut released = 0;
@@ -266,24 +276,16 @@ impl<R: Runner> Run<'_, R> {
             released += self.values.release(hold);
         }
         let failure = match ran {
-            Ok(Ok(value)) => {
-                let bytes = self.runner.nbytes(&value);
+            Ok(Ok((value, bytes))) => {
                 // The ledger first: a consumer may take the value and let it go as soon as it is there.
                 let kept = if self.values.wanted(id) { bytes } else { 0 };
                 self.ledger.exchange(reserved + released, kept);
                 self.values.put(id, value, bytes);
-                let end_ns = if self.observers.is_empty() { 0 } else { self.now_ns() };
-                for observer in self.observers {
-                    observer.task_finished(id, what, local.index as u32, start_ns, end_ns, bytes);
-                }
                 self.pass_on(local, id);
                 None
             }
             Ok(Err(failure)) => Some(failure),
-            Err(payload) => {
-                let label = self.graph.label(id).into();
-                Some(RunError::Panic { task: what, label, message: panic_message(&*payload) })
-            }
+            Err(payload) => Some(self.panicked(id, &*payload)),
         };
         if limited {
             self.pressure.freed(freeing);

@@ -325,3 +325,73 @@ fn kernels_that_split_use_the_same_threads() {
         }
     });
 }
+
+/// A task that waits for a run on another thread, which has only the same pool.
+struct WaitsForRun<'p>(&'p Pool);
+
+impl pantile_graph::Runner for WaitsForRun<'_> {
+    type Value = u64;
+    type Error = String;
+    fn run(&self, _task: TaskRef, _inputs: &mut Vec<u64>) -> Result<u64, String> {
+        std::thread::scope(|scope| {
+            let other = scope.spawn(|| {
+                // Longer than the calling thread works before it hands over.
+                let runner = Numbers { sleep: Duration::from_millis(1), ..Numbers::default() };
+                let graph = fan(20);
+                let options = Options { executor: Executor::Threads(self.0), ..Options::default() };
+                run(&graph, &order(&graph), &runner, &options).map(|values| values[0].get())
+            });
+            other.join().map_err(|_| "panicked".to_string())?.map_err(|error| error.to_string())
+        })
+    }
+    fn nbytes(&self, _value: &u64) -> u64 {
+        8
+    }
+    fn spill(&self, _value: &u64, _to: &mut dyn std::io::Write) -> std::io::Result<bool> {
+        Ok(false)
+    }
+    fn restore(&self, _file: std::fs::File, _len: u64) -> std::io::Result<u64> {
+        Err(std::io::ErrorKind::Unsupported.into())
+    }
+}
+
+#[test]
+fn a_run_ends_although_all_threads_of_the_pool_wait_for_it() {
+    for threads in [1, 2] {
+        with_watchdog(Duration::from_secs(60), move || {
+            let pool = Pool::new(threads).unwrap();
+            let runner = WaitsForRun(&pool);
+            let graph = fan(4);
+            let options = Options { executor: Executor::Threads(&pool), ..Options::default() };
+            assert_eq!(run(&graph, &order(&graph), &runner, &options).unwrap().len(), 1);
+        });
+    }
+}
+
+struct Panicking {
+    at_start: bool,
+}
+
+impl Observer for Panicking {
+    fn task_started(&self, _task: TaskId, what: TaskRef, _worker: u32, _at_ns: u64) {
+        assert!(!self.at_start || what.index != 3, "told to panic");
+    }
+    fn task_finished(&self, _task: TaskId, what: TaskRef, _w: u32, _start: u64, _end: u64, _bytes: u64) {
+        assert!(self.at_start || what.index != 3, "told to panic");
+    }
+}
+
+#[test]
+fn an_observer_that_panics_is_an_error() {
+    for at_start in [false, true] {
+        each_executor(|executor| {
+            let graph = fan(20);
+            let runner = Numbers::default();
+            let observers: [Arc<dyn Observer>; 1] = [Arc::new(Panicking { at_start })];
+            let options = Options { executor, observers: &observers, ..Options::default() };
+            let error = run(&graph, &order(&graph), &runner, &options).unwrap_err();
+            assert!(error.to_string().contains("panicked: told to panic"));
+            assert_eq!(runner.alive(), 0);
+        });
+    }
+}
