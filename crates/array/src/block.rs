@@ -131,9 +131,9 @@ impl Block {
         self.buffer.ptr().wrapping_offset(self.offset)
     }
 
-    /// The memory that this block keeps alive and that Pantile allocated, in bytes.
+    /// The memory that this block keeps alive and that counts against the limit, in bytes.
     pub fn owned_bytes(&self) -> u64 {
-        if self.buffer.is_owned() { self.buffer.len() as u64 } else { 0 }
+        if self.buffer.is_counted() { self.buffer.len() as u64 } else { 0 }
     }
 
     /// The size of the elements, in bytes, whoever owns them.

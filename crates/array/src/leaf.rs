@@ -15,6 +15,7 @@ use pantile_graph::{LayerId, TaskRef};
 use pantile_types::DType;
 use smallvec::SmallVec;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// One axis of a task's box.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -148,6 +149,13 @@ fn arrange(block: &Block, view: &View, at: &[BoxAxis]) -> Block {
     unsafe { block.restride(0, shape, strides) }
 }
 
+static BYTES_READ: AtomicU64 = AtomicU64::new(0);
+
+/// Bytes that tasks of this process have taken from sources so far, in memory or not: what progress bars show.
+pub fn bytes_read() -> u64 {
+    BYTES_READ.load(Relaxed)
+}
+
 fn load_source(source: &dyn Source, spans: &[Span]) -> Result<Block> {
     let mut ranges: SmallVec<[Range; 4]> = SmallVec::new();
     for s in spans {
@@ -156,6 +164,8 @@ fn load_source(source: &dyn Source, spans: &[Span]) -> Result<Block> {
             Span::Chunk(_) => return Err(ArrayError::bug("a source has a chunk of unknown length")),
         }
     }
+    let bytes = ranges.iter().map(|r| r.len).product::<u64>() * source.dtype().size() as u64;
+    BYTES_READ.fetch_add(bytes, Relaxed);
     if let Some(block) = source.in_memory() {
         let mut view = block.clone();
         for (axis, r) in ranges.iter().enumerate() {

@@ -17,6 +17,7 @@ pub mod layers;
 pub mod leaf;
 pub mod lower;
 pub mod op;
+pub mod ops;
 pub mod plan;
 pub mod pool;
 pub mod program;

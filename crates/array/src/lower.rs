@@ -69,6 +69,11 @@ pub fn lower(outputs: &[Expr], destinations: &[Destination], options: Options) -
     Ok(Plan { layers: lowering.layers, outputs: plan_outputs })
 }
 
+/// The nodes that get blocks of their own when these expressions are computed together.
+pub fn roots(outputs: &[Expr], options: Options) -> FxHashSet<u64> {
+    find_roots(&topological(outputs), outputs, options)
+}
+
 fn is_region(node: &Expr) -> bool {
     !matches!(node.kind(), Kind::Reduce(_) | Kind::Op(..))
 }

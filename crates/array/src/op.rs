@@ -4,6 +4,7 @@
 //! Matrix products, scans, fancy indexing, factorisations, concatenation and Python functions are all of this kind.
 
 use crate::error::Result;
+use crate::expr::Expr;
 use crate::source::Range;
 use crate::value::Value;
 use smallvec::SmallVec;
@@ -29,6 +30,15 @@ pub enum Request {
     Own(u32),
 }
 
+/// A cheaper way to a value where something else is computed anyway: singular values alone have a method of their own, but
+/// beside the vectors they are a by-product.
+pub struct Shared {
+    /// If this node is computed anyway,
+    pub anchor: Expr,
+    /// then this one takes the node's place.
+    pub instead: Expr,
+}
+
 /// An operation on blocks.
 pub trait BlockOp: Send + Sync {
     /// The name, for people.
@@ -36,6 +46,11 @@ pub trait BlockOp: Send + Sync {
 
     /// Two operations with equal identities on equal inputs are the same. `None`: each one is different.
     fn identity(&self) -> Option<String> {
+        None
+    }
+
+    /// Another way to the same value that is better when its other parts are asked for as well.
+    fn shared(&self) -> Option<&Shared> {
         None
     }
 

@@ -67,6 +67,12 @@ pub struct TaskError {
     pub origin: Option<Arc<Origin>>,
 }
 
+impl std::fmt::Display for TaskError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} ({})", self.error, self.note())
+    }
+}
+
 impl TaskError {
     /// A sentence naming the operation, the block and the user's line: what is added to the exception as a note.
     pub fn note(&self) -> String {

@@ -128,8 +128,8 @@ fn fresh(size: usize) -> Option<NonNull<u8>> {
 enum Owner {
     /// Allocated here; the number is the class size.
     Pool(usize),
-    /// Kept alive by somebody else: a NumPy array, a memory map.
-    Foreign(#[allow(dead_code)] Box<dyn Any + Send + Sync>),
+    /// Kept alive by somebody else: a NumPy array, a memory map. The flag tells whether it counts against the limit.
+    Foreign(#[allow(dead_code)] Box<dyn Any + Send + Sync>, bool),
 }
 
 /// A range of memory, freed (or returned to the pool) when dropped.
@@ -175,12 +175,13 @@ impl Buffer {
         Ok(Buffer { ptr, len, owner: Owner::Pool(size) })
     }
 
-    /// Memory that `owner` keeps alive.
+    /// Memory that `owner` keeps alive. `counted` tells whether it was made in a run and so counts against its limit.
     ///
     /// # Safety
     /// `ptr` is valid for `len` bytes as long as `owner` lives, and nobody writes to it meanwhile except through blocks.
-    pub unsafe fn foreign(ptr: *mut u8, len: usize, owner: Box<dyn Any + Send + Sync>) -> Buffer {
-        Buffer { ptr: NonNull::new(ptr).unwrap_or(NonNull::dangling()), len, owner: Owner::Foreign(owner) }
+    pub unsafe fn foreign(ptr: *mut u8, len: usize, owner: Box<dyn Any + Send + Sync>, counted: bool) -> Buffer {
+        let ptr = NonNull::new(ptr).unwrap_or(NonNull::dangling());
+        Buffer { ptr, len, owner: Owner::Foreign(owner, counted) }
     }
 
     /// The first byte.
@@ -198,9 +199,14 @@ impl Buffer {
         self.len == 0
     }
 
-    /// Whether Pantile allocated it, and so counts it and may write into it.
+    /// Whether Pantile allocated it, and so may write into it.
     pub fn is_owned(&self) -> bool {
         matches!(self.owner, Owner::Pool(_))
+    }
+
+    /// Whether it counts against the memory limit.
+    pub fn is_counted(&self) -> bool {
+        matches!(self.owner, Owner::Pool(_) | Owner::Foreign(_, true))
     }
 }
 

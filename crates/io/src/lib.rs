@@ -20,6 +20,7 @@ mod lzf;
 mod region;
 mod scratch;
 mod shuffle;
+pub mod source;
 mod zarr_dtype;
 
 pub use element::ElementLayout;

@@ -28,21 +28,21 @@ pub enum Pipeline {
 /// One round of the passes that matter to numeric loops. Kernels come from our own front end as clean SSA with flattened
 /// values, so that most of `-O3`, which cleans up after C++, finds nothing to do.
 const LEAN: &CStr = c"always-inline,cgscc(inline),\
-    function<eager-inv>(sroa<modify-cfg>,early-cse<memssa>,instcombine<max-iterations=1>,simplifycfg,\
+    function<eager-inv>(sroa<modify-cfg>,early-cse<memssa>,instcombine<no-verify-fixpoint>,simplifycfg,\
     reassociate,\
     loop-mssa(loop-instsimplify,loop-rotate<header-duplication;no-prepare-for-lto>,licm<allowspeculation>,\
     simple-loop-unswitch<nontrivial>),\
-    simplifycfg,instcombine<max-iterations=1>,\
+    simplifycfg,instcombine<no-verify-fixpoint>,\
     loop(loop-idiom,indvars,loop-deletion,loop-unroll-full),\
-    gvn,sccp,instcombine<max-iterations=1>,dse,\
+    gvn,sccp,instcombine<no-verify-fixpoint>,dse,\
     loop-mssa(licm<allowspeculation>),simplifycfg),\
     function<eager-inv>(float2int,\
     loop(loop-rotate<header-duplication;no-prepare-for-lto>),\
     loop-vectorize<no-interleave-forced-only;no-vectorize-forced-only>,\
-    infer-alignment,instcombine<max-iterations=1>,\
+    infer-alignment,instcombine<no-verify-fixpoint>,\
     simplifycfg<bonus-inst-threshold=1;forward-switch-cond;switch-range-to-icmp;no-keep-loops;hoist-common-insts;sink-common-insts>,\
-    slp-vectorizer,vector-combine,instcombine<max-iterations=1>,\
-    loop-unroll<O3>,sroa<preserve-cfg>,instcombine<max-iterations=1>,\
+    slp-vectorizer,vector-combine,instcombine<no-verify-fixpoint>,\
+    loop-unroll<O3>,sroa<preserve-cfg>,instcombine<no-verify-fixpoint>,\
     loop-mssa(licm<allowspeculation>),\
     loop-sink,instsimplify,div-rem-pairs,simplifycfg),globaldce";
 

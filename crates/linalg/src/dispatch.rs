@@ -41,9 +41,11 @@ kernels! {
     fn geqrt(a: MatRef<'_, Self>, par: Par) -> (Mat<Self>, GeReflectors<Self>) = crate::tile::geqrt_impl;
     fn tsqrt(r: MatRef<'_, Self>, a: MatRef<'_, Self>, par: Par) -> Result<(Mat<Self>, TsReflectors<Self>)>
         = crate::tile::tsqrt_impl;
-    fn ge_apply(q: &GeReflectors<Self>, side: Side, c: MatMut<'_, Self>, par: Par) -> Result<()> = crate::tile::ge_apply_impl;
-    fn ts_apply(q: &TsReflectors<Self>, side: Side, top: MatMut<'_, Self>, bottom: MatMut<'_, Self>, par: Par)
-        -> Result<()> = crate::tile::ts_apply_impl;
+    fn ge_apply(v: MatRef<'_, Self>, t: MatRef<'_, Self>, side: Side, c: MatMut<'_, Self>, par: Par) -> Result<()>
+        = crate::tile::ge_apply_impl;
+    fn ts_apply(
+        v: MatRef<'_, Self>, t: MatRef<'_, Self>, side: Side, top: MatMut<'_, Self>, bottom: MatMut<'_, Self>, par: Par
+    ) -> Result<()> = crate::tile::ts_apply_impl;
     fn svd(a: MatRef<'_, Self>, full_matrices: bool, par: Par) -> Result<Svd<Self>> = crate::svd::svd;
     fn svdvals(a: MatRef<'_, Self>, par: Par) -> Result<Vec<Self::Re>> = crate::svd::svdvals;
     fn eigh(a: MatRef<'_, Self>, triangle: Triangle, par: Par) -> Result<(Vec<Self::Re>, Mat<Self>)> = crate::eigh::eigh;

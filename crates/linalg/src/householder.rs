@@ -239,14 +239,8 @@ impl<T: Field> Wy<T> {
     }
 
     /// Multiplies `c` from the left by the full square Q or its adjoint, in place.
-    pub fn apply(&self, side: Side, mut c: MatMut<'_, T>, par: Par) {
-        let (m, k, q) = (self.v.as_ref().nrows(), self.v.as_ref().ncols(), c.ncols());
-        for j in panels(k, self.t.as_ref().nrows(), side) {
-            let nb = self.t.as_ref().nrows().min(k - j);
-            let v = self.v.as_ref().sub(j, j, m - j, nb);
-            let t = self.t.as_ref().sub(0, j, nb, nb);
-            panel_update(v, t, side, c.rb_mut().sub(j, 0, m - j, q), par);
-        }
+    pub fn apply(&self, side: Side, c: MatMut<'_, T>, par: Par) {
+        apply_reflections(self.v.as_ref(), self.t.as_ref(), side, c, par);
     }
 
     /// The first `ncols` columns of Q.
@@ -294,21 +288,38 @@ impl<T: Field> StackedWy<T> {
         }
         Self { v, t }
     }
+}
 
-    /// Multiplies the rows `top` over the rows `bottom` by Q or its adjoint, in place.
-    pub fn apply(&self, side: Side, mut top: MatMut<'_, T>, mut bottom: MatMut<'_, T>, par: Par) {
-        let (m, n, q) = (self.v.as_ref().nrows(), self.v.as_ref().ncols(), top.ncols());
-        for j in panels(n, self.t.as_ref().nrows(), side) {
-            let nb = self.t.as_ref().nrows().min(n - j);
-            stacked_update(
-                self.v.as_ref().sub(0, j, m, nb),
-                self.t.as_ref().sub(0, j, nb, nb),
-                side,
-                top.rb_mut().sub(j, 0, nb, q),
-                bottom.rb_mut(),
-                par,
-            );
-        }
+/// Multiplies `c` by the Q (or its adjoint) of the reflections `v` and `t`, in place.
+pub(crate) fn apply_reflections<T: Field>(
+    v: MatRef<'_, T>,
+    t: MatRef<'_, T>,
+    side: Side,
+    mut c: MatMut<'_, T>,
+    par: Par,
+) {
+    let (m, k, q) = (v.nrows(), v.ncols(), c.ncols());
+    for j in panels(k, t.nrows(), side) {
+        let nb = t.nrows().min(k - j);
+        let c = c.rb_mut().sub(j, 0, m - j, q);
+        panel_update(v.sub(j, j, m - j, nb), t.sub(0, j, nb, nb), side, c, par);
+    }
+}
+
+/// As [`apply_reflections`], for stacked reflections and the rows `top` over the rows `bottom`.
+pub(crate) fn apply_stacked<T: Field>(
+    v: MatRef<'_, T>,
+    t: MatRef<'_, T>,
+    side: Side,
+    mut top: MatMut<'_, T>,
+    mut bottom: MatMut<'_, T>,
+    par: Par,
+) {
+    let (m, n, q) = (v.nrows(), v.ncols(), top.ncols());
+    for j in panels(n, t.nrows(), side) {
+        let nb = t.nrows().min(n - j);
+        let rows = top.rb_mut().sub(j, 0, nb, q);
+        stacked_update(v.sub(0, j, m, nb), t.sub(0, j, nb, nb), side, rows, bottom.rb_mut(), par);
     }
 }
 

@@ -38,5 +38,5 @@ pub use mat::Mat;
 pub use matmul_int::{IntElem, matmul_int};
 pub use scalar::{RealScalar, Scalar};
 pub use svd::Svd;
-pub use tile::{GeReflectors, TsReflectors, geqrt, tsqrt};
+pub use tile::{GeReflectors, TsReflectors, apply_geqrt, apply_tsqrt, geqrt, tsqrt};
 pub use view::{MatMut, MatRef};

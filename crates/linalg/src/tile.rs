@@ -11,7 +11,7 @@
 use crate::bridge::{Field, Par};
 use crate::dispatch::Elem;
 use crate::error::{Error, Result};
-use crate::householder::{Side, StackedWy, Wy, upper};
+use crate::householder::{Side, StackedWy, Wy, apply_reflections, apply_stacked, upper};
 use crate::mat::{ColMat, Mat};
 use crate::view::{MatMut, MatRef};
 
@@ -51,7 +51,7 @@ reflectors!(TsReflectors, StackedWy);
 impl<T: Elem> GeReflectors<T> {
     /// Multiplies a tile of as many rows from the left by the full Q, or its adjoint, in place.
     pub fn apply(&self, side: Side, c: MatMut<'_, T>, par: Par) -> Result<()> {
-        T::ge_apply(self, side, c, par)
+        T::ge_apply(self.0.v.as_ref(), self.0.t.as_ref(), side, c, par)
     }
 }
 
@@ -59,7 +59,7 @@ impl<T: Elem> TsReflectors<T> {
     /// Multiplies a pair of tiles from the left by Q or its adjoint, in place. `top` may have more rows than the
     /// triangle had columns; the rows beyond are not touched.
     pub fn apply(&self, side: Side, top: MatMut<'_, T>, bottom: MatMut<'_, T>, par: Par) -> Result<()> {
-        T::ts_apply(self, side, top, bottom, par)
+        T::ts_apply(self.0.v.as_ref(), self.0.t.as_ref(), side, top, bottom, par)
     }
 }
 
@@ -102,31 +102,56 @@ pub(crate) fn tsqrt_impl<T: Field>(
     Ok((upper(work.as_ref(), n), TsReflectors(wy)))
 }
 
-pub(crate) fn ge_apply_impl<T: Field>(
-    q: &GeReflectors<T>,
+/// [`GeReflectors::apply`] for reflections whose two matrices (of `into_parts`) lie in the caller's memory.
+pub fn apply_geqrt<T: Elem>(
+    v_transpose: MatRef<'_, T>,
+    t_transpose: MatRef<'_, T>,
     side: Side,
     c: MatMut<'_, T>,
     par: Par,
 ) -> Result<()> {
-    let rows = q.0.v.as_ref().nrows();
+    T::ge_apply(v_transpose.transpose(), t_transpose.transpose(), side, c, par)
+}
+
+/// [`TsReflectors::apply`] for reflections whose two matrices (of `into_parts`) lie in the caller's memory.
+pub fn apply_tsqrt<T: Elem>(
+    v_transpose: MatRef<'_, T>,
+    t_transpose: MatRef<'_, T>,
+    side: Side,
+    top: MatMut<'_, T>,
+    bottom: MatMut<'_, T>,
+    par: Par,
+) -> Result<()> {
+    T::ts_apply(v_transpose.transpose(), t_transpose.transpose(), side, top, bottom, par)
+}
+
+pub(crate) fn ge_apply_impl<T: Field>(
+    v: MatRef<'_, T>,
+    t: MatRef<'_, T>,
+    side: Side,
+    c: MatMut<'_, T>,
+    par: Par,
+) -> Result<()> {
+    let rows = v.nrows();
     if c.nrows() != rows {
         return Err(Error::Shape {
             op: "apply",
             detail: format!("Q is {rows}x{rows}, the tile has {} rows", c.nrows()),
         });
     }
-    q.0.apply(side, c, par);
+    apply_reflections(v, t, side, c, par);
     Ok(())
 }
 
 pub(crate) fn ts_apply_impl<T: Field>(
-    q: &TsReflectors<T>,
+    v: MatRef<'_, T>,
+    t: MatRef<'_, T>,
     side: Side,
     top: MatMut<'_, T>,
     bottom: MatMut<'_, T>,
     par: Par,
 ) -> Result<()> {
-    let (m, n) = (q.0.v.as_ref().nrows(), q.0.v.as_ref().ncols());
+    let (m, n) = (v.nrows(), v.ncols());
     if top.nrows() < n || bottom.nrows() != m || top.ncols() != bottom.ncols() {
         return Err(Error::Shape {
             op: "apply",
@@ -140,6 +165,6 @@ pub(crate) fn ts_apply_impl<T: Field>(
         });
     }
     let columns = top.ncols();
-    q.0.apply(side, top.sub(0, 0, n, columns), bottom, par);
+    apply_stacked(v, t, side, top.sub(0, 0, n, columns), bottom, par);
     Ok(())
 }

@@ -22,7 +22,7 @@ pub fn assign(e: &Expr, indices: &[Index], value: &Arg) -> Result<Expr> {
     if let [Index::Mask(mask)] = indices {
         return assign_mask(e, mask, value);
     }
-    if indices.iter().any(|i| matches!(i, Index::Take(_) | Index::Mask(_))) {
+    if indices.iter().any(|i| matches!(i, Index::Take(_) | Index::Flags(..) | Index::Mask(_))) {
         return Err(ArrayError::Unsupported(
             "assignment through an index array is not supported; use a boolean mask of the array's shape, or where()".into(),
         ));

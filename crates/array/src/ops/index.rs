@@ -27,6 +27,8 @@ pub enum Index {
     Ellipsis,
     /// Positions along one axis.
     Take(Arc<[i64]>),
+    /// Positions along one axis where a boolean array of this length is true.
+    Flags(u64, Arc<[i64]>),
     /// Which positions along one axis, or (with as many axes as the array) which elements.
     Mask(Expr),
 }
@@ -45,12 +47,12 @@ pub fn index(e: &Expr, indices: &[Index]) -> Result<Expr> {
     let basic: Vec<Index> = indices
         .iter()
         .map(|i| match i {
-            Index::Take(_) | Index::Mask(_) => Index::Slice(None, None, None),
+            Index::Take(_) | Index::Flags(..) | Index::Mask(_) => Index::Slice(None, None, None),
             other => other.clone(),
         })
         .collect();
     let fancy: Vec<usize> =
-        (0..indices.len()).filter(|&k| matches!(indices[k], Index::Take(_) | Index::Mask(_))).collect();
+        (0..indices.len()).filter(|&k| matches!(indices[k], Index::Take(_) | Index::Flags(..) | Index::Mask(_))).collect();
     if fancy.len() > 1 {
         return Err(ArrayError::Unsupported(
             "index arrays on several axes at once are not supported; index one axis after the other, or use map_blocks".into(),
@@ -69,6 +71,16 @@ pub fn index(e: &Expr, indices: &[Index]) -> Result<Expr> {
         }
         out = match &indices[k] {
             Index::Take(positions) => take(&out, positions, axis, original)?,
+            Index::Flags(len, positions) => {
+                if out.chunks()[axis].len().is_some_and(|n| n != *len) {
+                    return Err(ArrayError::index(format!(
+                        "boolean index did not match indexed array along axis {original}; size of axis is {} but size of \
+                         corresponding boolean axis is {len}",
+                        out.chunks()[axis].len().unwrap_or(0)
+                    )));
+                }
+                take(&out, positions, axis, original)?
+            }
             Index::Mask(mask) => mask_axis(&out, mask, axis)?,
             _ => out,
         };
@@ -78,8 +90,8 @@ pub fn index(e: &Expr, indices: &[Index]) -> Result<Expr> {
 
 /// NumPy puts the fancy axis first when an integer (which counts as an index array then) is not next to it.
 fn numpy_would_move(indices: &[Index], k: usize) -> bool {
-    let first = indices.iter().position(|i| matches!(i, Index::Int(_) | Index::Take(_) | Index::Mask(_))).unwrap_or(k);
-    let last = indices.iter().rposition(|i| matches!(i, Index::Int(_) | Index::Take(_) | Index::Mask(_))).unwrap_or(k);
+    let first = indices.iter().position(|i| matches!(i, Index::Int(_) | Index::Take(_) | Index::Flags(..) | Index::Mask(_))).unwrap_or(k);
+    let last = indices.iter().rposition(|i| matches!(i, Index::Int(_) | Index::Take(_) | Index::Flags(..) | Index::Mask(_))).unwrap_or(k);
     indices[first..=last].iter().any(|i| matches!(i, Index::Slice(..) | Index::NewAxis))
 }
 
@@ -165,7 +177,7 @@ fn basic_index(e: &Expr, indices: &[Index]) -> Result<Expr> {
                 }
                 view.fixed[axis] = Some(position as u64);
             }
-            Index::Ellipsis | Index::Take(_) | Index::Mask(_) => {
+            Index::Ellipsis | Index::Take(_) | Index::Flags(..) | Index::Mask(_) => {
                 return Err(ArrayError::bug("an index array reached the basic part"));
             }
         }

@@ -6,6 +6,7 @@ pub mod elementwise;
 pub mod index;
 pub mod join;
 pub mod linalg;
+pub mod random;
 pub mod reduction;
 pub mod scan;
 pub mod shape;

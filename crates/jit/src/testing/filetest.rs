@@ -13,13 +13,16 @@
 //! Every call is made twice: with compact arrays, and with arrays that lie backwards in memory with gaps.
 //! The module is printed, parsed again and compared first, so that every file also tests the text form.
 
-use crate::backend::Backend;
+use crate::backend::{Backend, Executable};
 use crate::ir::{FuncId, Module, Type};
 use crate::testing::value::{Layout, Value, call};
 use crate::text::{parse_module, parse_scalar, print_module};
 use crate::typing::param_types;
 use crate::verify::verify;
 use pantile_types::{Scalar, ScalarType};
+use rustc_hash::FxHashMap;
+use std::collections::hash_map::Entry;
+use std::sync::Arc;
 
 /// Runs every `run:` line of a file through a backend. Gives their number, or what went wrong.
 pub fn run_file(name: &str, text: &str, backend: &dyn Backend) -> Result<usize, String> {
@@ -32,9 +35,11 @@ pub fn run_file(name: &str, text: &str, backend: &dyn Backend) -> Result<usize, 
         Err(e) => return Err(format!("{name}: its printed form does not parse: {e}")),
     }
     let mut runs = 0;
+    // A file calls each of its functions many times, and compiling is what takes time.
+    let mut compiled = FxHashMap::default();
     for (i, line) in text.lines().enumerate() {
         if let Some(run) = line.trim_start().strip_prefix("; run:") {
-            run_line(&module, run, backend)
+            run_line(&module, run, backend, &mut compiled)
                 .map_err(|e| format!("{name}, line {}, {}: {e}", i + 1, backend.name()))?;
             runs += 1;
         }
@@ -42,7 +47,14 @@ pub fn run_file(name: &str, text: &str, backend: &dyn Backend) -> Result<usize, 
     if runs == 0 { Err(format!("{name} has no `; run:` line")) } else { Ok(runs) }
 }
 
-fn run_line(module: &Module, run: &str, backend: &dyn Backend) -> Result<(), String> {
+type Compiled = FxHashMap<FuncId, Arc<dyn Executable>>;
+
+fn run_line(
+    module: &Module,
+    run: &str,
+    backend: &dyn Backend,
+    compiled: &mut Compiled,
+) -> Result<(), String> {
     let mut reader = Reader { rest: run.trim() };
     let id = reader.function(module)?;
     let function = module.get(id);
@@ -50,9 +62,12 @@ fn run_line(module: &Module, run: &str, backend: &dyn Backend) -> Result<(), Str
     let args = reader.list(&params, "(", ")")?;
     reader.expect("->")?;
     let expected = Expected::read(&mut reader, &function.returns, &params, &args)?;
-    let code = backend.compile(module, id).map_err(|e| e.to_string())?;
+    let code = match compiled.entry(id) {
+        Entry::Occupied(entry) => entry.into_mut(),
+        Entry::Vacant(entry) => entry.insert(backend.compile(module, id).map_err(|e| e.to_string())?),
+    };
     for layout in [Layout::Compact, Layout::Scattered] {
-        let got = call(&*code, function, &args, layout).map_err(|e| format!("{layout:?} arrays: {e}"))?;
+        let got = call(&**code, function, &args, layout).map_err(|e| format!("{layout:?} arrays: {e}"))?;
         expected.check(&got).map_err(|e| format!("{layout:?} arrays: {e}"))?;
     }
     Ok(())

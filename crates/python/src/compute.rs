@@ -1,0 +1,578 @@
+//! Running: lower, expand, order, check against the limit, run, and hand the results to NumPy.
+
+use crate::block::to_numpy;
+use crate::convert::node;
+use crate::error::{MemoryLimitError, OrRaise, array_error, raised, run_error};
+use crate::expr::Expr;
+use crate::files::NativeTarget;
+use crate::progress::Progress;
+use crate::pyop::PythonValue;
+use pantile_array::block::{Block, Dims};
+use pantile_array::chunks::{AxisChunks, Chunks, block_count, unravel};
+use pantile_array::error::ArrayError;
+use pantile_array::kernel::cache as kernels;
+use pantile_array::layers::store::Destination;
+use pantile_array::leaf::{BoxAxis, block_box};
+use pantile_array::lower::{self, lower};
+use pantile_array::op::{BlockOp, Request};
+use pantile_array::ops::linalg::share::share;
+use pantile_array::plan::{Plan, PlanRunner};
+use pantile_array::source::{MemorySource, Source};
+use pantile_array::{Expr as Node, Kind, Value, pool};
+use pantile_exec::{CancelToken, Executor, Options, Pool, check_fits, run_with_stats};
+use pantile_graph::{Graph, Observer, order, peak_memory_workers};
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyList, PySlice, PyTuple};
+use smallvec::SmallVec;
+use std::path::PathBuf;
+use std::sync::{Arc, Once};
+
+pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
+    m.add_function(wrap_pyfunction!(compute, m)?)?;
+    m.add_function(wrap_pyfunction!(persist, m)?)?;
+    m.add_function(wrap_pyfunction!(store, m)?)?;
+    m.add_function(wrap_pyfunction!(explain, m)?)?;
+    m.add_function(wrap_pyfunction!(graph, m)?)?;
+    m.add_function(wrap_pyfunction!(expressions, m)?)?;
+    m.add_function(wrap_pyfunction!(kernel_stats, m)?)?;
+    m.add_function(wrap_pyfunction!(pool_stats, m)?)?;
+    m.add_function(wrap_pyfunction!(trim_pool, m)?)?;
+    m.add_function(wrap_pyfunction!(reset_peak, m)?)?;
+    m.add_function(wrap_pyfunction!(default_threads, m)?)?;
+    m.add_function(wrap_pyfunction!(default_memory, m)?)?;
+    m.add_function(wrap_pyfunction!(set_threads, m)?)?;
+    m.add_function(wrap_pyfunction!(set_cache_dir, m)?)?;
+    m.add_function(wrap_pyfunction!(set_pool_capacity, m)?)?;
+    Ok(())
+}
+
+/// What the Python layer chose for a run.
+struct RunOptions {
+    sync: bool,
+    limit: Option<u64>,
+    spill_dir: Option<PathBuf>,
+    progress: Vec<Py<Progress>>,
+}
+
+impl RunOptions {
+    fn new(options: &Bound<'_, PyDict>) -> PyResult<RunOptions> {
+        let get = |key: &str| -> PyResult<Option<Bound<'_, PyAny>>> { Ok(options.get_item(key)?.filter(|v| !v.is_none())) };
+        let executor: Option<String> = get("executor")?.map(|v| v.extract()).transpose()?;
+        Ok(RunOptions {
+            sync: executor.as_deref() == Some("sync"),
+            limit: get("limit")?.map(|v| v.extract()).transpose()?,
+            spill_dir: get("spill_dir")?.map(|v| v.extract()).transpose()?,
+            progress: get("progress")?.map(|v| v.extract()).transpose()?.unwrap_or_default(),
+        })
+    }
+
+    fn lowering(&self) -> lower::Options {
+        lower::Options { keep_bytes: self.limit.map_or(u64::MAX, |l| l / 4) }
+    }
+}
+
+/// The LLVM backend is made when the first graph runs, not at import.
+fn backend() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        if let Ok(backend) = pantile_jit_llvm::LlvmBackend::new(llvm_options()) {
+            kernels::set_backend(Arc::new(backend));
+        }
+    });
+}
+
+static CACHE_DIR: parking_lot::Mutex<Option<PathBuf>> = parking_lot::Mutex::new(None);
+
+fn llvm_options() -> pantile_jit_llvm::LlvmOptions {
+    pantile_jit_llvm::LlvmOptions { cache_folder: CACHE_DIR.lock().clone(), ..Default::default() }
+}
+
+/// Runs a plan with the GIL released, and gives the outputs' values.
+fn run_plan(py: Python<'_>, plan: &Plan, options: &RunOptions, reserved: u64) -> PyResult<Vec<Value>> {
+    backend();
+    let graph = Graph::expand(&plan.graph_layers(), &plan.output_tasks())
+        .map_err(|e| array_error(py, ArrayError::bug(e.to_string())))?;
+    let order = order(&graph);
+    let limit = match options.limit {
+        Some(limit) if reserved > limit => {
+            return Err(MemoryLimitError::new_err(format!(
+                "the result alone has {} bytes, and the memory limit is {limit}; store it to a file, reduce it, or raise the limit",
+                reserved
+            )));
+        }
+        limit => limit.map(|l| l - reserved),
+    };
+    if let Some(limit) = limit {
+        check_fits(&graph, &order, limit, options.spill_dir.is_some())
+            .map_err(|e| MemoryLimitError::new_err(e.to_string()))?;
+    }
+    let mut observers: Vec<Arc<dyn Observer>> = Vec::new();
+    for p in &options.progress {
+        let counters = p.get().counters.clone();
+        counters.begin(plan.layers.iter().map(|l| l.label().to_string()).collect());
+        observers.push(counters);
+    }
+    let runner = PlanRunner { plan };
+    let cancel = CancelToken::new();
+    let result = py.detach(|| {
+        let interrupted = || Python::attach(|py| py.check_signals().is_err());
+        let options = Options {
+            executor: if options.sync { Executor::Sync } else { Executor::Threads(Pool::global()) },
+            limit_bytes: limit,
+            spill_dir: options.spill_dir.clone(),
+            cancel: Some(cancel),
+            check_interrupt: Some(&interrupted),
+            observers: &observers,
+        };
+        run_with_stats(&graph, &order, &runner, &options)
+    });
+    result.0.map_err(|e| run_error(py, e))
+}
+
+/// Splits the values of a run by output.
+fn split(plan: &Plan, values: Vec<Value>) -> Vec<Vec<Value>> {
+    let mut values = values.into_iter();
+    plan.outputs.iter().map(|tasks| values.by_ref().take(tasks.len()).collect()).collect()
+}
+
+#[pyfunction]
+fn compute<'py>(py: Python<'py>, exprs: Vec<Bound<'py, PyAny>>, options: &Bound<'py, PyDict>) -> PyResult<Bound<'py, PyList>> {
+    let options = RunOptions::new(options)?;
+    let nodes = exprs.iter().map(node).collect::<PyResult<Vec<Node>>>()?;
+    let nodes = share(&nodes);
+    let mut reserved = 0;
+    let mut destinations = Vec::with_capacity(nodes.len());
+    let mut blocks: Vec<Option<Block>> = Vec::with_capacity(nodes.len());
+    for n in &nodes {
+        let shape = n.known_shape().filter(|_| n.dtype().scalar().is_some());
+        let Some(shape) = shape else {
+            destinations.push(Destination::Fresh);
+            blocks.push(None);
+            continue;
+        };
+        let bytes = shape.iter().product::<u64>() * n.dtype().size() as u64;
+        reserved += bytes;
+        if options.limit.is_some_and(|l| reserved > l) {
+            return Err(MemoryLimitError::new_err(format!(
+                "the result alone has {reserved} bytes, and the memory limit is {} bytes; store it to a file, reduce it, or \
+                 raise the limit",
+                options.limit.unwrap_or(0)
+            )));
+        }
+        let shape: Dims = shape.iter().map(|&n| n as usize).collect();
+        let block = Block::alloc(n.dtype(), &shape).map_err(ArrayError::from).or_raise(py)?;
+        destinations.push(Destination::Into(block.clone()));
+        blocks.push(Some(block));
+    }
+    let plan = lower(&nodes, &destinations, options.lowering()).or_raise(py)?;
+    drop(destinations);
+    let values = run_plan(py, &plan, &options, reserved)?;
+    let values = split(&plan, values);
+    drop(plan);
+    let out = PyList::empty(py);
+    for ((n, block), values) in nodes.iter().zip(blocks).zip(values) {
+        out.append(match block {
+            Some(block) => to_numpy(py, block, true)?,
+            None => gather(py, n, values)?,
+        })?;
+    }
+    Ok(out)
+}
+
+/// Blocks of unknown shape, or of Python's making, as one array.
+fn gather<'py>(py: Python<'py>, n: &Node, values: Vec<Value>) -> PyResult<Bound<'py, PyAny>> {
+    if n.dtype().scalar().is_some() {
+        let blocks = values.into_iter().map(Value::into_block).collect::<Result<Vec<_>, _>>().or_raise(py)?;
+        let chunks = actual_chunks(n.chunks(), &blocks).or_raise(py)?;
+        let shape: Dims = chunks.iter().map(|c| c.len().unwrap_or(0) as usize).collect();
+        let out = Block::alloc(n.dtype(), &shape).map_err(ArrayError::from).or_raise(py)?;
+        for (i, block) in blocks.iter().enumerate() {
+            let mut part = out.clone();
+            for (axis, &k) in unravel(&chunks, i as u32).iter().enumerate() {
+                let k = k as usize;
+                part = part.slice_axis(axis, chunks[axis].start(k) as usize, 1, chunks[axis].sizes()[k] as usize);
+            }
+            // SAFETY: `out` is fresh; each block has its own part.
+            unsafe { part.assign(block) };
+        }
+        return to_numpy(py, out, true);
+    }
+    // Nested lists in the shape of the grid, for numpy.block.
+    let mut objects: Vec<Bound<'py, PyAny>> = Vec::with_capacity(values.len());
+    for v in values {
+        match v {
+            Value::Foreign(f) => match f.as_any().downcast_ref::<PythonValue>() {
+                Some(v) => objects.push(v.object.bind(py).clone()),
+                None => return Err(array_error(py, ArrayError::bug("a value of another engine"))),
+            },
+            Value::Block(b) => objects.push(to_numpy(py, b, true)?),
+            Value::Unit | Value::Many(_) => return Err(array_error(py, ArrayError::bug("an output is no array"))),
+        }
+    }
+    if n.ndim() == 0 {
+        return objects.into_iter().next().ok_or_else(|| array_error(py, ArrayError::bug("an output has no block")));
+    }
+    for c in n.chunks().iter().rev() {
+        objects = objects
+            .chunks(c.count())
+            .map(|row| PyResult::Ok(PyList::new(py, row)?.into_any()))
+            .collect::<PyResult<_>>()?;
+    }
+    crate::convert::numpy(py)?.call_method1("block", (&objects[0],))
+}
+
+/// The cuts of blocks that have been computed, where the expression did not know them.
+fn actual_chunks(chunks: &Chunks, blocks: &[Block]) -> Result<Chunks, ArrayError> {
+    let mut out: Chunks = SmallVec::new();
+    for (axis, c) in chunks.iter().enumerate() {
+        if c.is_known() {
+            out.push(c.clone());
+            continue;
+        }
+        let mut sizes = vec![None; c.count()];
+        for (i, b) in blocks.iter().enumerate() {
+            let at = unravel(chunks, i as u32)[axis] as usize;
+            let n = b.shape()[axis] as u64;
+            if *sizes[at].get_or_insert(n) != n {
+                return Err(ArrayError::value(format!(
+                    "blocks along axis {axis} have different lengths, so they do not make up one array"
+                )));
+            }
+        }
+        out.push(AxisChunks::new(sizes.into_iter().map(|s| s.unwrap_or(0)).collect()));
+    }
+    Ok(out)
+}
+
+/// An array whose blocks are in memory.
+struct PersistedOp {
+    chunks: Chunks,
+    blocks: Vec<Value>,
+}
+
+impl BlockOp for PersistedOp {
+    fn name(&self) -> &str {
+        "persisted"
+    }
+    fn grid(&self) -> SmallVec<[u32; 4]> {
+        self.chunks.iter().map(|c| c.count() as u32).collect()
+    }
+    fn requests(&self, _at: &[u32], _out: &mut Vec<Request>) {}
+    fn run(&self, at: &[u32], _inputs: &mut Vec<Value>) -> pantile_array::Result<Value> {
+        Ok(self.blocks[pantile_array::chunks::ravel(&self.chunks, at) as usize].clone())
+    }
+    fn bytes(&self, _at: &[u32]) -> u64 {
+        // They are in memory anyway.
+        0
+    }
+}
+
+#[pyfunction]
+fn persist(py: Python<'_>, exprs: Vec<Bound<'_, PyAny>>, options: &Bound<'_, PyDict>) -> PyResult<Vec<Expr>> {
+    let options = RunOptions::new(options)?;
+    let nodes = exprs.iter().map(node).collect::<PyResult<Vec<Node>>>()?;
+    let nodes = share(&nodes);
+    let destinations = vec![Destination::Fresh; nodes.len()];
+    let plan = lower(&nodes, &destinations, options.lowering()).or_raise(py)?;
+    let values = run_plan(py, &plan, &options, 0)?;
+    let mut out = Vec::with_capacity(nodes.len());
+    for (n, values) in nodes.iter().zip(split(&plan, values)) {
+        let mut chunks = n.chunks().clone();
+        if chunks.iter().any(|c| !c.is_known()) && n.dtype().scalar().is_some() {
+            let blocks = values.iter().cloned().map(Value::into_block).collect::<Result<Vec<_>, _>>().or_raise(py)?;
+            chunks = actual_chunks(&chunks, &blocks).or_raise(py)?;
+        }
+        let single = match values.as_slice() {
+            [Value::Block(b)] if b.ndim() > 0 => Some(b.clone()),
+            _ => None,
+        };
+        let kind = match single {
+            // One block is an array in memory like any other.
+            Some(block) => Kind::Source(Arc::new(MemorySource::new(block)) as Arc<dyn Source>),
+            None => Kind::Op(Arc::new(PersistedOp { chunks: chunks.clone(), blocks: values }), Vec::new()),
+        };
+        out.push(Node::new(kind, n.dtype(), chunks).into());
+    }
+    Ok(out)
+}
+
+/// Where blocks are stored.
+enum Place {
+    Native(Py<NativeTarget>),
+    /// Anything with `__setitem__`.
+    Python { object: Py<PyAny>, lock: Option<Arc<parking_lot::Mutex<()>>> },
+}
+
+/// Writes each block of its input to a target.
+struct StoreOp {
+    chunks: Chunks,
+    place: Place,
+    /// Where the array's first element goes, and the distance between elements, for each axis.
+    offset: Vec<(u64, u64)>,
+    dtype: pantile_types::DType,
+}
+
+impl BlockOp for StoreOp {
+    fn name(&self) -> &str {
+        "store"
+    }
+    fn grid(&self) -> SmallVec<[u32; 4]> {
+        self.chunks.iter().map(|c| c.count() as u32).collect()
+    }
+    fn requests(&self, at: &[u32], out: &mut Vec<Request>) {
+        out.push(Request::Chunk { input: 0, at: at.into() });
+    }
+    fn run(&self, at: &[u32], inputs: &mut Vec<Value>) -> pantile_array::Result<Value> {
+        let block = inputs.pop().ok_or_else(|| ArrayError::bug("a store task got no block"))?.into_block()?;
+        let mut start = Vec::with_capacity(at.len());
+        for b in block_box(&self.chunks, at) {
+            match b {
+                BoxAxis::Range(r) => start.push(r.start),
+                BoxAxis::Chunk(_) => return Err(ArrayError::value("cannot store an array of unknown shape")),
+            }
+        }
+        match &self.place {
+            Place::Native(target) => {
+                let first: Vec<u64> = start.iter().zip(&self.offset).map(|(s, (o, _))| s + o).collect();
+                target.get().write(&first, &block)?;
+            }
+            Place::Python { object, lock } => {
+                let _guard = lock.as_ref().map(|l| l.lock());
+                Python::attach(|py| -> PyResult<()> {
+                    let mut key = Vec::with_capacity(start.len());
+                    for ((&s, &n), &(offset, step)) in start.iter().zip(block.shape()).zip(&self.offset) {
+                        let (first, step) = ((offset + s * step) as isize, step as isize);
+                        key.push(PySlice::new(py, first, first + step * n as isize, step));
+                    }
+                    let array = to_numpy(py, block, false)?;
+                    object.bind(py).set_item(PyTuple::new(py, key)?, array)
+                })
+                .map_err(|e| Python::attach(|py| raised(py, e)))?;
+            }
+        }
+        Ok(Value::Unit)
+    }
+    fn bytes(&self, _at: &[u32]) -> u64 {
+        let _ = self.dtype;
+        0
+    }
+    fn is_python(&self) -> bool {
+        matches!(self.place, Place::Python { .. })
+    }
+}
+
+type StorePair<'py> = (Py<Expr>, Bound<'py, PyAny>, Option<Vec<Bound<'py, PySlice>>>);
+
+#[pyfunction]
+fn store(py: Python<'_>, pairs: Vec<StorePair<'_>>, lock: bool, options: &Bound<'_, PyDict>) -> PyResult<()> {
+    let options = RunOptions::new(options)?;
+    let shared_lock = lock.then(|| Arc::new(parking_lot::Mutex::new(())));
+    let mut nodes = Vec::with_capacity(pairs.len());
+    for (e, target, region) in pairs {
+        let mut node = e.get().node.clone();
+        let shape = node
+            .known_shape()
+            .ok_or_else(|| ArrayError::value("cannot store an array of unknown shape: call compute_chunk_sizes() first"))
+            .or_raise(py)?;
+        let native = target.cast::<NativeTarget>().ok().map(|t| t.clone().unbind());
+        let target_shape: Vec<u64> = match &native {
+            Some(t) => t.get().shape(),
+            None => target.getattr("shape")?.extract()?,
+        };
+        let mut offset = vec![(0, 1); shape.len()];
+        if let Some(region) = &region {
+            for (axis, s) in region.iter().enumerate().take(shape.len()) {
+                let n = target_shape.get(axis).copied().unwrap_or(0) as isize;
+                let i = s.indices(n)?;
+                if i.step < 1 || i.slicelength as u64 != shape[axis] {
+                    let text = format!("the region {s} of axis {axis} has {} positions for {}", i.slicelength, shape[axis]);
+                    return Err(ArrayError::value(text)).or_raise(py);
+                }
+                offset[axis] = (i.start as u64, i.step as u64);
+            }
+        } else if target_shape != shape.to_vec() {
+            let text = format!("cannot store an array of shape {:?} in a target of shape {target_shape:?}", shape.to_vec());
+            return Err(ArrayError::value(text)).or_raise(py);
+        }
+        if let Some(stored) = native.as_ref().and_then(|t| t.get().stored_chunks()) {
+            node = node.rechunk(whole_chunks(&node, &stored));
+        }
+        let place = match native {
+            Some(t) => Place::Native(t),
+            None => Place::Python { object: target.unbind(), lock: shared_lock.clone() },
+        };
+        let chunks = node.chunks().clone();
+        let op = StoreOp { chunks: chunks.clone(), place, offset, dtype: node.dtype() };
+        let dtype = node.dtype();
+        nodes.push(Node::new(Kind::Op(Arc::new(op), vec![node]), dtype, chunks));
+    }
+    let destinations = vec![Destination::Fresh; nodes.len()];
+    let plan = lower(&nodes, &destinations, options.lowering()).or_raise(py)?;
+    run_plan(py, &plan, &options, 0)?;
+    Ok(())
+}
+
+/// Cuts at multiples of the stored chunks, so that no two tasks write parts of one.
+fn whole_chunks(node: &Node, stored: &[u64]) -> Chunks {
+    node.chunks()
+        .iter()
+        .zip(stored)
+        .map(|(c, &s)| {
+            let len = c.len().unwrap_or(0);
+            let aligned = c.is_known() && (0..c.count()).all(|i| c.start(i) % s.max(1) == 0);
+            if aligned { c.clone() } else { AxisChunks::uniform(len, c.longest().max(1).div_ceil(s.max(1)) * s.max(1)) }
+        })
+        .collect()
+}
+
+/// A plan for looking at: nothing is allocated for its outputs.
+fn plan_for(py: Python<'_>, exprs: &[Bound<'_, PyAny>], options: lower::Options) -> PyResult<(Vec<Node>, Plan)> {
+    let nodes = exprs.iter().map(node).collect::<PyResult<Vec<Node>>>()?;
+    let nodes = share(&nodes);
+    let plan = lower(&nodes, &vec![Destination::Fresh; nodes.len()], options).or_raise(py)?;
+    Ok((nodes, plan))
+}
+
+#[pyfunction]
+fn explain<'py>(py: Python<'py>, exprs: Vec<Bound<'py, PyAny>>, options: &Bound<'py, PyDict>) -> PyResult<Bound<'py, PyDict>> {
+    let options = RunOptions::new(options)?;
+    let (nodes, plan) = plan_for(py, &exprs, options.lowering())?;
+    let graph = Graph::expand(&plan.graph_layers(), &plan.output_tasks())
+        .map_err(|e| array_error(py, ArrayError::bug(e.to_string())))?;
+    let order = order(&graph);
+    let mut tasks = vec![0u64; plan.layers.len()];
+    let mut bytes = vec![0u64; plan.layers.len()];
+    for id in graph.ids() {
+        let layer = graph.task(id).layer.0 as usize;
+        tasks[layer] += 1;
+        bytes[layer] += graph.bytes(id);
+    }
+    let layers = PyList::empty(py);
+    for (i, layer) in plan.layers.iter().enumerate() {
+        let d = PyDict::new(py);
+        d.set_item("label", layer.label())?;
+        d.set_item("tasks", tasks[i])?;
+        d.set_item("bytes", bytes[i])?;
+        d.set_item("python", layer.is_python())?;
+        d.set_item("describe", layer.describe())?;
+        d.set_item("origin", layer.origin().map(|o| (o.file.clone(), o.line, o.function.clone())))?;
+        layers.append(d)?;
+    }
+    let mut sources = Vec::new();
+    let mut source_bytes = 0;
+    for n in pantile_array::expr::topological(&nodes) {
+        if let Kind::Source(s) = n.kind() {
+            source_bytes += s.shape().iter().product::<u64>() * s.dtype().size() as u64;
+            sources.push(s.describe());
+        }
+    }
+    let workers = if options.sync { 1 } else { Pool::global().threads() };
+    let d = PyDict::new(py);
+    d.set_item("layers", layers)?;
+    d.set_item("tasks", graph.len())?;
+    d.set_item("edges", graph.edges())?;
+    d.set_item("peak_bytes", peak_memory_workers(&graph, &order, workers).bytes)?;
+    d.set_item("limit", options.limit)?;
+    d.set_item("inputs_bytes", source_bytes)?;
+    d.set_item("sources", sources)?;
+    Ok(d)
+}
+
+#[pyfunction]
+fn graph<'py>(py: Python<'py>, exprs: Vec<Bound<'py, PyAny>>) -> PyResult<Bound<'py, PyDict>> {
+    let (_, plan) = plan_for(py, &exprs, lower::Options { keep_bytes: u64::MAX })?;
+    let graph = Graph::expand(&plan.graph_layers(), &plan.output_tasks())
+        .map_err(|e| array_error(py, ArrayError::bug(e.to_string())))?;
+    let order = order(&graph);
+    let d = PyDict::new(py);
+    let tasks: Vec<(u32, u32)> = graph.ids().map(|id| (graph.task(id).layer.0, graph.task(id).index)).collect();
+    let inputs: Vec<Vec<u32>> = graph.ids().map(|id| graph.inputs(id).iter().map(|i| i.0).collect()).collect();
+    d.set_item("tasks", tasks)?;
+    d.set_item("inputs", inputs)?;
+    d.set_item("labels", plan.layers.iter().map(|l| l.label().to_string()).collect::<Vec<_>>())?;
+    d.set_item("order", graph.ids().map(|id| order.rank(id)).collect::<Vec<_>>())?;
+    d.set_item("bytes", graph.ids().map(|id| graph.bytes(id)).collect::<Vec<_>>())?;
+    Ok(d)
+}
+
+#[pyfunction]
+fn expressions<'py>(py: Python<'py>, exprs: Vec<Bound<'py, PyAny>>) -> PyResult<Bound<'py, PyList>> {
+    let nodes = exprs.iter().map(node).collect::<PyResult<Vec<Node>>>()?;
+    let roots = lower::roots(&nodes, lower::Options { keep_bytes: u64::MAX });
+    let list = PyList::empty(py);
+    for n in pantile_array::expr::topological(&nodes) {
+        let d = PyDict::new(py);
+        d.set_item("id", n.id())?;
+        d.set_item("label", n.label())?;
+        d.set_item("inputs", n.inputs().iter().map(|i| i.id()).collect::<Vec<_>>())?;
+        d.set_item("shape", PyTuple::new(py, n.shape())?)?;
+        d.set_item("dtype", n.dtype().descr())?;
+        d.set_item("chunks", n.chunks().iter().map(AxisChunks::count).collect::<Vec<_>>())?;
+        d.set_item("blocks", block_count(n.chunks()))?;
+        d.set_item("root", roots.contains(&n.id()))?;
+        d.set_item("python", match n.kind() {
+            Kind::Source(s) => s.is_python(),
+            Kind::Op(op, _) => op.is_python(),
+            _ => false,
+        })?;
+        list.append(d)?;
+    }
+    Ok(list)
+}
+
+#[pyfunction]
+fn kernel_stats(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
+    let s = kernels::stats();
+    let d = PyDict::new(py);
+    d.set_item("compiled", s.compiled)?;
+    d.set_item("interpreted_calls", s.interpreted_calls)?;
+    d.set_item("compiled_calls", s.compiled_calls)?;
+    Ok(d)
+}
+
+#[pyfunction]
+fn pool_stats(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
+    let s = pool::stats();
+    let d = PyDict::new(py);
+    d.set_item("live_bytes", s.live_bytes)?;
+    d.set_item("peak_bytes", s.peak_bytes)?;
+    d.set_item("cached_bytes", s.cached_bytes)?;
+    d.set_item("fresh", s.fresh)?;
+    d.set_item("reused", s.reused)?;
+    Ok(d)
+}
+
+#[pyfunction]
+fn trim_pool(keep: usize) {
+    pool::trim(keep);
+}
+
+#[pyfunction]
+fn reset_peak() {
+    pool::reset_peak();
+}
+
+#[pyfunction]
+fn set_pool_capacity(n: u64) {
+    pool::set_capacity(n);
+}
+
+#[pyfunction]
+fn default_threads() -> usize {
+    pantile_exec::default_threads()
+}
+
+#[pyfunction]
+fn default_memory() -> u64 {
+    crate::machine::default_memory()
+}
+
+#[pyfunction]
+fn set_threads(n: usize) -> usize {
+    Pool::init_global(n).threads()
+}
+
+#[pyfunction]
+fn set_cache_dir(path: Option<PathBuf>) {
+    *CACHE_DIR.lock() = path;
+}

@@ -1,0 +1,63 @@
+"""Pantile: NumPy's functions on arrays that are too big or too slow for NumPy.
+
+``import pantile`` itself loads nothing, not even NumPy: each part is imported when it is first used. The parts are
+
+- ``pantile.array``: lazy arrays in chunks, with NumPy's functions (``import pantile.array as da``);
+- ``pantile.config``: threads, memory limit, block size;
+- ``pantile.diagnostics``: the progress bar, pictures of graphs, ``explain``;
+
+and ``compute``, ``persist``, ``visualize`` and ``explain`` take any number of arrays at once, so that what they share is
+computed once.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pantile import array, config, diagnostics
+    from pantile._native import InternalError, MemoryLimitError, UnsupportedError, __version__
+    from pantile._run import compute, persist
+    from pantile.diagnostics import explain, visualize
+
+__all__ = [
+    "InternalError",
+    "MemoryLimitError",
+    "UnsupportedError",
+    "__version__",
+    "array",
+    "compute",
+    "config",
+    "diagnostics",
+    "explain",
+    "persist",
+    "visualize",
+]
+
+# Where each name comes from; the parts are modules of that name.
+_PARTS = ("array", "config", "diagnostics")
+_NAMES = {
+    "compute": "pantile._run",
+    "persist": "pantile._run",
+    "explain": "pantile.diagnostics",
+    "visualize": "pantile.diagnostics",
+    "InternalError": "pantile._native",
+    "MemoryLimitError": "pantile._native",
+    "UnsupportedError": "pantile._native",
+    "__version__": "pantile._native",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _PARTS:
+        return importlib.import_module(f"pantile.{name}")
+    if name in _NAMES:
+        value = getattr(importlib.import_module(_NAMES[name]), name)
+        globals()[name] = value
+        return value
+    raise AttributeError(f"module 'pantile' has no attribute {name!r}; it has {', '.join(__all__)}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
