@@ -90,8 +90,9 @@ impl Expected {
     ) -> Result<Expected, String> {
         let mut args: Vec<Wanted> = before.iter().map(|v| (v.clone(), false)).collect();
         let results = if reader.accept("trap") {
-            let code = reader.rest.trim();
-            reader.rest = "";
+            let end = reader.rest.find(" where ").unwrap_or(reader.rest.len());
+            let (code, rest) = reader.rest.split_at(end);
+            reader.rest = rest.trim_start();
             Err(code.to_string())
         } else if reader.accept("nothing") {
             if !returns.is_empty() {

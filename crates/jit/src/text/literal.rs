@@ -11,7 +11,7 @@ pub fn print_scalar(s: Scalar) -> String {
         Scalar::UInt(_, v) => v.to_string(),
         Scalar::F16(bits) => {
             let v = half::f16::from_bits(bits);
-            print_float(v.to_f64(), v.to_f32().to_string(), bits as u64, bits == 0x7e00)
+            print_float(v.to_f64(), format!("{:?}", v.to_f32()), bits as u64, bits == 0x7e00)
         }
         Scalar::F32(v) => {
             print_float(v as f64, format!("{v:?}"), v.to_bits() as u64, v.to_bits() == 0x7fc0_0000)
