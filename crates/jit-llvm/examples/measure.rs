@@ -22,14 +22,16 @@ fn main() {
     println!("compile, ms of CPU:  lowering / + parse and optimise / whole / from the cache on disk");
     let folder = std::env::temp_dir().join(format!("pantile-measure-{}", std::process::id()));
     for pipeline in [Pipeline::Lean, Pipeline::O3] {
-        let backend = LlvmBackend::new(LlvmOptions { pipeline, ..LlvmOptions::default() }).expect("supported");
+        let backend =
+            LlvmBackend::new(LlvmOptions { pipeline, ..LlvmOptions::default() }).expect("supported");
         for make in &kernels {
             let (m, id) = common::alone(make());
             let name = &m.get(id).name;
             let lower = median(|| drop(backend.dump(&m, id, Dump::Lowered).expect("lowers")));
             let opt = median(|| drop(backend.dump(&m, id, Dump::LlvmIr).expect("optimises")));
             let whole = median(|| drop(backend.compile_kernel(&m, id).expect("compiles")));
-            let options = LlvmOptions { cache_folder: Some(folder.clone()), pipeline, ..LlvmOptions::default() };
+            let options =
+                LlvmOptions { cache_folder: Some(folder.clone()), pipeline, ..LlvmOptions::default() };
             let cached = LlvmBackend::new(options).expect("supported");
             let hit = median(|| drop(cached.compile_kernel(&m, id).expect("compiles")));
             let ms = [lower, opt, whole, hit].map(|t| format!("{:7.3}", t * 1e3)).join(" ");
@@ -39,7 +41,8 @@ fn main() {
     std::fs::remove_dir_all(folder).expect("the folder is ours");
     println!("run, ns an element:  in L1 / in memory");
     for bits in [128, 256, 512] {
-        let backend = LlvmBackend::new(LlvmOptions { vector_bits: Some(bits), ..LlvmOptions::default() }).expect("supported");
+        let backend = LlvmBackend::new(LlvmOptions { vector_bits: Some(bits), ..LlvmOptions::default() })
+            .expect("supported");
         for make in &kernels[1..] {
             let (m, id) = common::alone(make());
             let kernel = backend.compile_kernel(&m, id).expect("compiles");
@@ -51,7 +54,8 @@ fn main() {
 }
 
 fn run(kernel: &LlvmKernel, name: &str, n: usize, repeat: usize) -> f64 {
-    let data: Vec<Vec<f64>> = (0..4).map(|k| (0..n).map(|i| 1.0 + (i % 97 + k) as f64 / 97.0).collect()).collect();
+    let data: Vec<Vec<f64>> =
+        (0..4).map(|k| (0..n).map(|i| 1.0 + (i % 97 + k) as f64 / 97.0).collect()).collect();
     let pointer = |i: usize| data[i].as_ptr() as u64;
     let mut args = Vec::new();
     let mut results = Vec::new();

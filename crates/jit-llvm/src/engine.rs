@@ -18,12 +18,13 @@ use llvm_sys::orc2::{
     LLVMJITEvaluatedSymbol, LLVMJITSymbolFlags, LLVMJITSymbolGenericFlags, LLVMOrcAbsoluteSymbols,
     LLVMOrcCJITDylibSearchOrderElement, LLVMOrcCLookupSet, LLVMOrcCLookupSetElement, LLVMOrcCSymbolMapPair,
     LLVMOrcCSymbolMapPairs, LLVMOrcCreateCustomCAPIDefinitionGenerator, LLVMOrcDefinitionGeneratorRef,
-    LLVMOrcDisposeMaterializationUnit, LLVMOrcExecutionSessionCreateBareJITDylib, LLVMOrcExecutionSessionIntern,
-    LLVMOrcExecutionSessionLookup, LLVMOrcExecutionSessionRef, LLVMOrcExecutionSessionSetErrorReporter,
-    LLVMOrcJITDylibAddGenerator, LLVMOrcJITDylibCreateResourceTracker, LLVMOrcJITDylibDefine,
-    LLVMOrcJITDylibLookupFlags, LLVMOrcJITDylibRef, LLVMOrcLookupKind, LLVMOrcLookupStateRef,
-    LLVMOrcReleaseResourceTracker, LLVMOrcResourceTrackerRef, LLVMOrcResourceTrackerRemove,
-    LLVMOrcRetainSymbolStringPoolEntry, LLVMOrcSymbolLookupFlags, LLVMOrcSymbolStringPoolEntryStr,
+    LLVMOrcDisposeMaterializationUnit, LLVMOrcExecutionSessionCreateBareJITDylib,
+    LLVMOrcExecutionSessionIntern, LLVMOrcExecutionSessionLookup, LLVMOrcExecutionSessionRef,
+    LLVMOrcExecutionSessionSetErrorReporter, LLVMOrcJITDylibAddGenerator,
+    LLVMOrcJITDylibCreateResourceTracker, LLVMOrcJITDylibDefine, LLVMOrcJITDylibLookupFlags,
+    LLVMOrcJITDylibRef, LLVMOrcLookupKind, LLVMOrcLookupStateRef, LLVMOrcReleaseResourceTracker,
+    LLVMOrcResourceTrackerRef, LLVMOrcResourceTrackerRemove, LLVMOrcRetainSymbolStringPoolEntry,
+    LLVMOrcSymbolLookupFlags, LLVMOrcSymbolStringPoolEntryStr,
 };
 use parking_lot::Mutex;
 use std::ffi::{CStr, c_void};
@@ -86,7 +87,8 @@ impl Engine {
         // SAFETY: the session is alive, the name is unique; the library takes over the generator, whose context is null.
         unsafe {
             let library = LLVMOrcExecutionSessionCreateBareJITDylib(self.session, name.as_ptr());
-            let generator = LLVMOrcCreateCustomCAPIDefinitionGenerator(define_symbols, null_mut(), dispose_nothing);
+            let generator =
+                LLVMOrcCreateCustomCAPIDefinitionGenerator(define_symbols, null_mut(), dispose_nothing);
             LLVMOrcJITDylibAddGenerator(library, generator);
             library
         }
@@ -163,7 +165,12 @@ struct Found {
     error: Option<String>,
 }
 
-extern "C" fn report_lookup(error: LLVMErrorRef, pairs: LLVMOrcCSymbolMapPairs, count: usize, found: *mut c_void) {
+extern "C" fn report_lookup(
+    error: LLVMErrorRef,
+    pairs: LLVMOrcCSymbolMapPairs,
+    count: usize,
+    found: *mut c_void,
+) {
     // SAFETY: `found` is the local of `Code::load`, which waits for this call; ORC hands `count` pairs on success.
     unsafe {
         let found = &mut *found.cast::<Found>();
@@ -187,8 +194,11 @@ impl Code {
             let tracker = LLVMOrcJITDylibCreateResourceTracker(library);
             let mut code = Code { library, tracker, entry: never_linked };
             LIVE.fetch_add(1, Ordering::Relaxed);
-            let buffer =
-                LLVMCreateMemoryBufferWithMemoryRangeCopy(object.as_ptr().cast(), object.len(), c"kernel".as_ptr());
+            let buffer = LLVMCreateMemoryBufferWithMemoryRangeCopy(
+                object.as_ptr().cast(),
+                object.len(),
+                c"kernel".as_ptr(),
+            );
             if let Some(reason) = take_error(LLVMOrcLLJITAddObjectFileWithRT(engine.jit, tracker, buffer)) {
                 return Err(fail(reason));
             }

@@ -5,23 +5,25 @@
 
 use crate::error::LlvmError;
 use crate::host::Host;
-use llvm_sys::blake3::{llvm_blake3_hasher, llvm_blake3_hasher_finalize, llvm_blake3_hasher_init, llvm_blake3_hasher_update};
+use llvm_sys::blake3::{
+    llvm_blake3_hasher, llvm_blake3_hasher_finalize, llvm_blake3_hasher_init, llvm_blake3_hasher_update,
+};
 use llvm_sys::core::{
     LLVMContextCreate, LLVMContextDispose, LLVMContextSetDiagnosticHandler,
-    LLVMCreateMemoryBufferWithMemoryRangeCopy, LLVMDisposeMemoryBuffer, LLVMDisposeMessage, LLVMDisposeModule,
-    LLVMGetBufferSize, LLVMGetBufferStart, LLVMGetVersion, LLVMPrintModuleToString,
+    LLVMCreateMemoryBufferWithMemoryRangeCopy, LLVMDisposeMemoryBuffer, LLVMDisposeMessage,
+    LLVMDisposeModule, LLVMGetBufferSize, LLVMGetBufferStart, LLVMGetVersion, LLVMPrintModuleToString,
 };
 use llvm_sys::error::{LLVMDisposeErrorMessage, LLVMErrorRef, LLVMGetErrorMessage};
 use llvm_sys::ir_reader::LLVMParseIRInContext2;
 use llvm_sys::prelude::{LLVMContextRef, LLVMDiagnosticInfoRef, LLVMMemoryBufferRef, LLVMModuleRef};
 use llvm_sys::target::{
-    LLVMCopyStringRepOfTargetData, LLVMDisposeTargetData, LLVMInitializeX86AsmPrinter, LLVMInitializeX86Target,
-    LLVMInitializeX86TargetInfo, LLVMInitializeX86TargetMC,
+    LLVMCopyStringRepOfTargetData, LLVMDisposeTargetData, LLVMInitializeX86AsmPrinter,
+    LLVMInitializeX86Target, LLVMInitializeX86TargetInfo, LLVMInitializeX86TargetMC,
 };
 use llvm_sys::target_machine::{
-    LLVMCodeGenFileType, LLVMCodeGenOptLevel, LLVMCodeModel, LLVMCreateTargetDataLayout, LLVMCreateTargetMachine,
-    LLVMDisposeTargetMachine, LLVMGetTargetFromTriple, LLVMRelocMode, LLVMTargetMachineEmitToMemoryBuffer,
-    LLVMTargetMachineRef,
+    LLVMCodeGenFileType, LLVMCodeGenOptLevel, LLVMCodeModel, LLVMCreateTargetDataLayout,
+    LLVMCreateTargetMachine, LLVMDisposeTargetMachine, LLVMGetTargetFromTriple, LLVMRelocMode,
+    LLVMTargetMachineEmitToMemoryBuffer, LLVMTargetMachineRef,
 };
 use llvm_sys::transforms::pass_builder::{
     LLVMCreatePassBuilderOptions, LLVMDisposePassBuilderOptions, LLVMPassBuilderOptionsSetLoopInterleaving,
@@ -187,8 +189,11 @@ impl Unit {
             let context = LLVMContextCreate();
             LLVMContextSetDiagnosticHandler(context, Some(ignore_diagnostic), null_mut());
             let mut unit = Unit { context, module: null_mut() };
-            let buffer =
-                LLVMCreateMemoryBufferWithMemoryRangeCopy(text.as_ptr().cast(), text.len(), c"kernel".as_ptr());
+            let buffer = LLVMCreateMemoryBufferWithMemoryRangeCopy(
+                text.as_ptr().cast(),
+                text.len(),
+                c"kernel".as_ptr(),
+            );
             let mut message = null_mut();
             let failed = LLVMParseIRInContext2(context, buffer, &mut unit.module, &mut message) != 0;
             LLVMDisposeMemoryBuffer(buffer);
@@ -230,7 +235,9 @@ impl Unit {
         let (mut message, mut buffer): (_, LLVMMemoryBufferRef) = (null_mut(), null_mut());
         // SAFETY: module and machine are alive; on success the buffer is ours until disposed, on failure the message.
         unsafe {
-            if LLVMTargetMachineEmitToMemoryBuffer(machine.0, self.module, kind, &mut message, &mut buffer) != 0 {
+            if LLVMTargetMachineEmitToMemoryBuffer(machine.0, self.module, kind, &mut message, &mut buffer)
+                != 0
+            {
                 return Err(LlvmError::Llvm { what: "make machine code", reason: take_message(message) });
             }
             let (start, len) = (LLVMGetBufferStart(buffer), LLVMGetBufferSize(buffer));

@@ -156,7 +156,11 @@ impl VectorMath {
                     let symbol = format!("_ZGV{letter}N{lanes}{}_{scalar}", "v".repeat(arity));
                     if symbols::address(&symbol).is_some() {
                         let llvm_type = format!("<{lanes} x {element}>");
-                        variants.entry(scalar.clone()).or_default().push(Variant { symbol, llvm_type, arity });
+                        variants.entry(scalar.clone()).or_default().push(Variant {
+                            symbol,
+                            llvm_type,
+                            arity,
+                        });
                     }
                 }
             }

@@ -45,16 +45,52 @@ impl Runtime {
 
 /// Functions of libm that the lowering calls, or that LLVM makes of those (`sincos` of a sine and a cosine).
 const LIBM: [&str; 40] = [
-    "sin", "cos", "tan", "asin", "acos", "atan", "sinh", "cosh", "tanh", "asinh", "acosh", "atanh", "exp", "exp2",
-    "exp10", "expm1", "log", "log2", "log10", "log1p", "cbrt", "pow", "atan2", "hypot", "nextafter", "fmod", "sincos",
-    "ldexp", "floor", "ceil", "trunc", "rint", "roundeven", "nearbyint", "round", "sqrt", "fabs", "fmin", "fmax",
+    "sin",
+    "cos",
+    "tan",
+    "asin",
+    "acos",
+    "atan",
+    "sinh",
+    "cosh",
+    "tanh",
+    "asinh",
+    "acosh",
+    "atanh",
+    "exp",
+    "exp2",
+    "exp10",
+    "expm1",
+    "log",
+    "log2",
+    "log10",
+    "log1p",
+    "cbrt",
+    "pow",
+    "atan2",
+    "hypot",
+    "nextafter",
+    "fmod",
+    "sincos",
+    "ldexp",
+    "floor",
+    "ceil",
+    "trunc",
+    "rint",
+    "roundeven",
+    "nearbyint",
+    "round",
+    "sqrt",
+    "fabs",
+    "fmin",
+    "fmax",
     "copysign",
 ];
 
 /// Complex functions of libm, in double precision only.
 const LIBM_COMPLEX: [&str; 16] = [
-    "cexp", "clog", "csqrt", "cpow", "csin", "ccos", "ctan", "casin", "cacos", "catan", "csinh", "ccosh", "ctanh",
-    "casinh", "cacosh", "catanh",
+    "cexp", "clog", "csqrt", "cpow", "csin", "ccos", "ctan", "casin", "cacos", "catan", "csinh", "ccosh",
+    "ctanh", "casinh", "cacosh", "catanh",
 ];
 
 /// What LLVM makes of loops that copy or fill.
@@ -69,7 +105,8 @@ pub(crate) fn address(name: &str) -> Option<usize> {
         return find(*libmvec().as_ref()?, name);
     }
     let single = name.strip_suffix('f').unwrap_or(name);
-    if LIBM.contains(&name) || LIBM.contains(&single) || LIBM_COMPLEX.contains(&name) || LIBC.contains(&name) {
+    if LIBM.contains(&name) || LIBM.contains(&single) || LIBM_COMPLEX.contains(&name) || LIBC.contains(&name)
+    {
         return find(libm().unwrap_or(Library(std::ptr::null_mut())), name);
     }
     None

@@ -94,15 +94,22 @@ impl Op {
 /// Arguments: special ones, all magnitudes, and the ranges in which these functions do something.
 fn arguments(t: ScalarType) -> Vec<f64> {
     let mut r = Random(7);
-    let specials = [0.0, 1.0, 0.5, 2.0, 3.0, 1e-5, 5e-324, 1e-310, 2.2250738585072014e-308, 1e-40, 1e300, f64::MAX];
-    let more = [709.78, 710.5, 745.2, 750.0, 88.7, 88.8, 103.9, 104.1, 128.0, 1023.9, 1024.0, 1074.5, f64::INFINITY];
-    let single = [f32::MAX as f64, f32::MIN_POSITIVE as f64, 1e-45, 1.0 + 1e-7, 1.0 - 1e-7, 1.0 + 3e-16, 1.0 - 2e-16];
+    let specials =
+        [0.0, 1.0, 0.5, 2.0, 3.0, 1e-5, 5e-324, 1e-310, 2.2250738585072014e-308, 1e-40, 1e300, f64::MAX];
+    let more =
+        [709.78, 710.5, 745.2, 750.0, 88.7, 88.8, 103.9, 104.1, 128.0, 1023.9, 1024.0, 1074.5, f64::INFINITY];
+    let single =
+        [f32::MAX as f64, f32::MIN_POSITIVE as f64, 1e-45, 1.0 + 1e-7, 1.0 - 1e-7, 1.0 + 3e-16, 1.0 - 2e-16];
     let mut out: Vec<f64> = specials.iter().chain(&more).chain(&single).flat_map(|x| [*x, -x]).collect();
     out.push(f64::NAN);
     let unit = |r: &mut Random| (r.next() >> 11) as f64 / (1u64 << 53) as f64 * 2.0 - 1.0;
     for _ in 0..6000 {
         let bits = r.next();
-        out.push(if t == ScalarType::F32 { f32::from_bits(bits as u32).into() } else { f64::from_bits(bits) });
+        out.push(if t == ScalarType::F32 {
+            f32::from_bits(bits as u32).into()
+        } else {
+            f64::from_bits(bits)
+        });
         for scale in [1.0, 10.0, 100.0, 750.0] {
             out.push(unit(&mut r) * scale);
         }
@@ -125,13 +132,18 @@ fn ulps(t: ScalarType, got: f64, exact: [f64; 2]) -> f64 {
     }
     // An exact zero keeps its sign.
     if high == 0.0 && low == 0.0 {
-        return if got == 0.0 && got.is_sign_negative() == high.is_sign_negative() { 0.0 } else { f64::INFINITY };
+        return if got == 0.0 && got.is_sign_negative() == high.is_sign_negative() {
+            0.0
+        } else {
+            f64::INFINITY
+        };
     }
     if high.abs() > greatest || got.is_infinite() {
         let near = |x: f64| x.abs() >= greatest * (1.0 - 4.0 * 2f64.powi(-digits));
         return if near(high) && near(got) && (high > 0.0) == (got > 0.0) { 0.0 } else { f64::INFINITY };
     }
-    let exponent = if high == 0.0 { -1074 } else { ((high.to_bits() >> 52 & 0x7ff) as i32 - 1023).max(-1022) };
+    let exponent =
+        if high == 0.0 { -1074 } else { ((high.to_bits() >> 52 & 0x7ff) as i32 - 1023).max(-1022) };
     let unit = (exponent - digits).max(least);
     // Scaled in two steps, since the unit may be the least double there is.
     let error = (got - high) - low;
@@ -161,14 +173,20 @@ fn worst(backend: &LlvmBackend, op: Op, t: ScalarType) -> (f64, f64, f64, f64, b
     let vector = backend.dump(&m, id, Dump::LlvmIr).expect("compiles").contains("@_ZGV");
     let kernel = backend.compile_kernel(&m, id).expect("compiles");
     let bits = |v: &[f64]| -> Vec<u128> {
-        let of = |x: &f64| if t == ScalarType::F32 { (*x as f32).to_bits().into() } else { x.to_bits().into() };
+        let of =
+            |x: &f64| if t == ScalarType::F32 { (*x as f32).to_bits().into() } else { x.to_bits().into() };
         v.iter().map(of).collect()
     };
-    let inputs: Vec<(ScalarType, Vec<u128>)> = types.iter().zip([&x, &y]).map(|(t, v)| (*t, bits(v))).collect();
+    let inputs: Vec<(ScalarType, Vec<u128>)> =
+        types.iter().zip([&x, &y]).map(|(t, v)| (*t, bits(v))).collect();
     let exact = op.reference();
     let mut worst = (0.0, 0.0, 0.0, 0.0, vector);
     for (i, got) in run_map(&kernel, &inputs, t).iter().enumerate() {
-        let got = if t == ScalarType::F32 { f32::from_bits(*got as u32).into() } else { f64::from_bits(*got as u64) };
+        let got = if t == ScalarType::F32 {
+            f32::from_bits(*got as u32).into()
+        } else {
+            f64::from_bits(*got as u64)
+        };
         let error = ulps(t, got, exact(x[i], y[i]));
         if error > worst.0 {
             worst = (error, x[i], y[i], got, vector);
@@ -183,7 +201,11 @@ fn check(options: LlvmOptions) {
     for t in [ScalarType::F64, ScalarType::F32] {
         for op in OPS {
             let (error, x, y, got, vector) = worst(&backend, op, t);
-            let line = format!("{:6} {} {error:8.3} ulp at ({x:e}, {y:e}) = {got:e}, vector: {vector}", op.name(), t.name());
+            let line = format!(
+                "{:6} {} {error:8.3} ulp at ({x:e}, {y:e}) = {got:e}, vector: {vector}",
+                op.name(),
+                t.name()
+            );
             println!("{line}");
             if error > 4.0 {
                 failures.push(line);

@@ -44,7 +44,9 @@ fn random_programs(seeds: std::ops::Range<u64>, pipeline: Pipeline) {
         let (module, entry, args) = random_module(seed);
         let f = module.get(entry);
         let oracle = Interpreter.compile(&module, entry).expect("the interpreter takes verified modules");
-        let code = backend.compile(&module, entry).unwrap_or_else(|e| panic!("seed {seed}: {e}\n{}", print_module(&module)));
+        let code = backend
+            .compile(&module, entry)
+            .unwrap_or_else(|e| panic!("seed {seed}: {e}\n{}", print_module(&module)));
         for layout in [Layout::Compact, Layout::Scattered] {
             let expected = call(oracle.as_ref(), f, &args, layout).expect("the interpreter runs it");
             let got = call(code.as_ref(), f, &args, layout).unwrap_or_else(|e| panic!("seed {seed}: {e}"));

@@ -55,7 +55,8 @@ fn many_die() {
     // All alive together, twice: the second time finds room where the first time was.
     let mut resident = Vec::new();
     for _ in 0..2 {
-        let kernels: Vec<Arc<dyn Executable>> = (0..50).map(|_| backend.compile(&m, id).expect("compiles")).collect();
+        let kernels: Vec<Arc<dyn Executable>> =
+            (0..50).map(|_| backend.compile(&m, id).expect("compiles")).collect();
         assert_eq!(live_kernels(), 50);
         assert!(kernels.iter().all(|k| apply(k.as_ref(), 2.0) == 3.0));
         drop(kernels);
@@ -112,17 +113,15 @@ fn disk_remembers() {
     // Other constants, options or functions are other kernels.
     let (other, other_id) = add(5.0);
     assert_eq!(apply(second.compile(&other, other_id).expect("compiles").as_ref(), 1.0), 6.0);
-    let narrow = LlvmOptions {
-        cache_folder: Some(folder.clone()),
-        vector_bits: Some(128),
-        ..LlvmOptions::default()
-    };
+    let narrow =
+        LlvmOptions { cache_folder: Some(folder.clone()), vector_bits: Some(128), ..LlvmOptions::default() };
     let narrow = LlvmBackend::new(narrow).expect("128 bits are a choice");
     drop(narrow.compile(&m, id).expect("compiles"));
     assert_eq!((second.kernels_compiled(), narrow.kernels_compiled()), (1, 1));
 
     // A kernel that calls libmvec and one that returns a value, through the disk.
-    let functions = [map("tanh", &[F64], F64, |e, v| e.un(UnOp::Tanh, v[0])), fold("sum", F64, BinOp::Add, 0.0)];
+    let functions =
+        [map("tanh", &[F64], F64, |e, v| e.un(UnOp::Tanh, v[0])), fold("sum", F64, BinOp::Add, 0.0)];
     for f in functions {
         let (m, id) = alone(f);
         for _ in 0..2 {

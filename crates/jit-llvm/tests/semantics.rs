@@ -13,13 +13,33 @@ fn awkward(t: ScalarType) -> Vec<u128> {
     let mut out: Vec<u128> = match t {
         ScalarType::Bool => return vec![0, 1],
         ScalarType::F64 => {
-            let mut v = vec![0.0, 1.0, 0.5, 1.5, 2.5, 1e-310, 5e-324, 1e300, f64::MAX, f64::INFINITY, f64::NAN, 65504.0, 65519.9, 65520.0];
+            let mut v = vec![
+                0.0,
+                1.0,
+                0.5,
+                1.5,
+                2.5,
+                1e-310,
+                5e-324,
+                1e300,
+                f64::MAX,
+                f64::INFINITY,
+                f64::NAN,
+                65504.0,
+                65519.9,
+                65520.0,
+            ];
             for e in [7, 8, 15, 16, 31, 32, 63, 64] {
                 let p = 2f64.powi(e);
                 v.extend([p, p - 1.0, p + 1.0, p - 0.5, p + 0.5, p.next_down(), p.next_up()]);
             }
             // Halfway between halves, and a hair off: what rounding twice gets wrong.
-            v.extend([1.0 + 2f64.powi(-11), (1.0 + 2f64.powi(-11)).next_up(), 2f64.powi(-25), 2f64.powi(-25).next_up()]);
+            v.extend([
+                1.0 + 2f64.powi(-11),
+                (1.0 + 2f64.powi(-11)).next_up(),
+                2f64.powi(-25),
+                2f64.powi(-25).next_up(),
+            ]);
             v.iter().flat_map(|x| [x.to_bits() as u128, (-x).to_bits() as u128]).collect()
         }
         ScalarType::F32 => {
@@ -30,11 +50,15 @@ fn awkward(t: ScalarType) -> Vec<u128> {
             }
             v.iter().flat_map(|x| [x.to_bits() as u128, (-x).to_bits() as u128]).collect()
         }
-        ScalarType::F16 => (0..=u16::MAX).step_by(97).map(u128::from).chain([0x7c00, 0xfc00, 0x8000, 0x7bff]).collect(),
+        ScalarType::F16 => {
+            (0..=u16::MAX).step_by(97).map(u128::from).chain([0x7c00, 0xfc00, 0x8000, 0x7bff]).collect()
+        }
         ScalarType::C64 | ScalarType::C128 => {
             let parts = awkward(t.part());
             let shift = t.part().size() * 8;
-            return (0..parts.len() * 3).map(|i| parts[i % parts.len()] | parts[(i * 7 + 3) % parts.len()] << shift).collect();
+            return (0..parts.len() * 3)
+                .map(|i| parts[i % parts.len()] | parts[(i * 7 + 3) % parts.len()] << shift)
+                .collect();
         }
         int => {
             let bits = int.size() as u32 * 8;
@@ -109,53 +133,104 @@ fn integers() {
     for t in ints() {
         let (a, b) = pairs(t);
         let bits = t.size() as i128 * 8;
-        for op in [BinOp::Add, BinOp::Sub, BinOp::Mul, BinOp::Div, BinOp::Rem, BinOp::And, BinOp::Or, BinOp::Xor]
-            .into_iter()
-            .chain([BinOp::Shl, BinOp::Shr, BinOp::Min, BinOp::Max])
+        for op in
+            [BinOp::Add, BinOp::Sub, BinOp::Mul, BinOp::Div, BinOp::Rem, BinOp::And, BinOp::Or, BinOp::Xor]
+                .into_iter()
+                .chain([BinOp::Shl, BinOp::Shr, BinOp::Min, BinOp::Max])
         {
             let inputs = [(t, a.clone()), (t, b.clone())];
-            check(&format!("{op:?} {t:?}"), &inputs, t, |f, v| f.bin(op, v[0], v[1]), |v| {
-                let (x, y) = (integer(v[0]), integer(v[1]));
-                wrap(t, match op {
-                    BinOp::Add => x + y,
-                    BinOp::Sub => x - y,
-                    BinOp::Mul => x.wrapping_mul(y),
-                    BinOp::Div => if y == 0 { 0 } else { x / y },
-                    BinOp::Rem => if y == 0 { 0 } else { x % y },
-                    BinOp::And => x & y,
-                    BinOp::Or => x | y,
-                    BinOp::Xor => x ^ y,
-                    BinOp::Shl => if (0..bits).contains(&y) { x << y } else { 0 },
-                    BinOp::Shr => if (0..bits).contains(&y) { x >> y } else if x < 0 { -1 } else { 0 },
-                    BinOp::Min => x.min(y),
-                    _ => x.max(y),
-                })
-            });
+            check(
+                &format!("{op:?} {t:?}"),
+                &inputs,
+                t,
+                |f, v| f.bin(op, v[0], v[1]),
+                |v| {
+                    let (x, y) = (integer(v[0]), integer(v[1]));
+                    wrap(
+                        t,
+                        match op {
+                            BinOp::Add => x + y,
+                            BinOp::Sub => x - y,
+                            BinOp::Mul => x.wrapping_mul(y),
+                            BinOp::Div => {
+                                if y == 0 {
+                                    0
+                                } else {
+                                    x / y
+                                }
+                            }
+                            BinOp::Rem => {
+                                if y == 0 {
+                                    0
+                                } else {
+                                    x % y
+                                }
+                            }
+                            BinOp::And => x & y,
+                            BinOp::Or => x | y,
+                            BinOp::Xor => x ^ y,
+                            BinOp::Shl => {
+                                if (0..bits).contains(&y) {
+                                    x << y
+                                } else {
+                                    0
+                                }
+                            }
+                            BinOp::Shr => {
+                                if (0..bits).contains(&y) {
+                                    x >> y
+                                } else if x < 0 {
+                                    -1
+                                } else {
+                                    0
+                                }
+                            }
+                            BinOp::Min => x.min(y),
+                            _ => x.max(y),
+                        },
+                    )
+                },
+            );
         }
         for op in CmpOp::ALL {
             let inputs = [(t, a.clone()), (t, b.clone())];
-            check(&format!("{op:?} {t:?}"), &inputs, ScalarType::Bool, |f, v| f.cmp(*op, v[0], v[1]), |v| {
-                let (x, y) = (integer(v[0]), integer(v[1]));
-                Scalar::Bool(match op {
-                    CmpOp::Eq => x == y,
-                    CmpOp::Ne => x != y,
-                    CmpOp::Lt => x < y,
-                    CmpOp::Le => x <= y,
-                    CmpOp::Gt => x > y,
-                    CmpOp::Ge => x >= y,
-                })
-            });
+            check(
+                &format!("{op:?} {t:?}"),
+                &inputs,
+                ScalarType::Bool,
+                |f, v| f.cmp(*op, v[0], v[1]),
+                |v| {
+                    let (x, y) = (integer(v[0]), integer(v[1]));
+                    Scalar::Bool(match op {
+                        CmpOp::Eq => x == y,
+                        CmpOp::Ne => x != y,
+                        CmpOp::Lt => x < y,
+                        CmpOp::Le => x <= y,
+                        CmpOp::Gt => x > y,
+                        CmpOp::Ge => x >= y,
+                    })
+                },
+            );
         }
         for op in [UnOp::Neg, UnOp::Not, UnOp::Abs, UnOp::Popcount] {
-            check(&format!("{op:?} {t:?}"), &[(t, awkward(t))], t, |f, v| f.un(op, v[0]), |v| {
-                let x = integer(v[0]);
-                wrap(t, match op {
-                    UnOp::Neg => -x,
-                    UnOp::Not => !x,
-                    UnOp::Abs => x.abs(),
-                    _ => v[0].bits().count_ones().into(),
-                })
-            });
+            check(
+                &format!("{op:?} {t:?}"),
+                &[(t, awkward(t))],
+                t,
+                |f, v| f.un(op, v[0]),
+                |v| {
+                    let x = integer(v[0]);
+                    wrap(
+                        t,
+                        match op {
+                            UnOp::Neg => -x,
+                            UnOp::Not => !x,
+                            UnOp::Abs => x.abs(),
+                            _ => v[0].bits().count_ones().into(),
+                        },
+                    )
+                },
+            );
         }
     }
 }
@@ -172,53 +247,84 @@ fn floats() {
         fn fmod(x: f64, y: f64) -> f64;
         fn nextafter(x: f64, y: f64) -> f64;
     }
-    for op in [BinOp::Add, BinOp::Div, BinOp::Rem, BinOp::Min, BinOp::Max, BinOp::Copysign, BinOp::Nextafter] {
+    for op in [BinOp::Add, BinOp::Div, BinOp::Rem, BinOp::Min, BinOp::Max, BinOp::Copysign, BinOp::Nextafter]
+    {
         let inputs = [(t, a.clone()), (t, b.clone())];
-        check(&format!("{op:?}"), &inputs, t, |e, v| e.bin(op, v[0], v[1]), |v| {
-            let (x, y) = (f(v[0]), f(v[1]));
-            // Equal values differ in sign at most: the bits tell -0 from +0.
-            let (low, high) = if x == y && x.is_sign_negative() || x < y { (x, y) } else { (y, x) };
-            let nan = x.is_nan() || y.is_nan();
-            Scalar::F64(match op {
-                BinOp::Add => x + y,
-                BinOp::Div => x / y,
-                // SAFETY: pure functions of libm.
-                BinOp::Rem => unsafe { fmod(x, y) },
-                BinOp::Min => if nan { f64::NAN } else { low },
-                BinOp::Max => if nan { f64::NAN } else { high },
-                BinOp::Copysign => x.copysign(y),
-                // SAFETY: as above.
-                _ => unsafe { nextafter(x, y) },
-            })
-        });
+        check(
+            &format!("{op:?}"),
+            &inputs,
+            t,
+            |e, v| e.bin(op, v[0], v[1]),
+            |v| {
+                let (x, y) = (f(v[0]), f(v[1]));
+                // Equal values differ in sign at most: the bits tell -0 from +0.
+                let (low, high) = if x == y && x.is_sign_negative() || x < y { (x, y) } else { (y, x) };
+                let nan = x.is_nan() || y.is_nan();
+                Scalar::F64(match op {
+                    BinOp::Add => x + y,
+                    BinOp::Div => x / y,
+                    // SAFETY: pure functions of libm.
+                    BinOp::Rem => unsafe { fmod(x, y) },
+                    BinOp::Min => {
+                        if nan {
+                            f64::NAN
+                        } else {
+                            low
+                        }
+                    }
+                    BinOp::Max => {
+                        if nan {
+                            f64::NAN
+                        } else {
+                            high
+                        }
+                    }
+                    BinOp::Copysign => x.copysign(y),
+                    // SAFETY: as above.
+                    _ => unsafe { nextafter(x, y) },
+                })
+            },
+        );
     }
     for op in CmpOp::ALL {
         let inputs = [(t, a.clone()), (t, b.clone())];
-        check(&format!("{op:?}"), &inputs, ScalarType::Bool, |e, v| e.cmp(*op, v[0], v[1]), |v| {
-            let (x, y) = (f(v[0]), f(v[1]));
-            Scalar::Bool(match op {
-                CmpOp::Eq => x == y,
-                CmpOp::Ne => x != y,
-                CmpOp::Lt => x < y,
-                CmpOp::Le => x <= y,
-                CmpOp::Gt => x > y,
-                CmpOp::Ge => x >= y,
-            })
-        });
+        check(
+            &format!("{op:?}"),
+            &inputs,
+            ScalarType::Bool,
+            |e, v| e.cmp(*op, v[0], v[1]),
+            |v| {
+                let (x, y) = (f(v[0]), f(v[1]));
+                Scalar::Bool(match op {
+                    CmpOp::Eq => x == y,
+                    CmpOp::Ne => x != y,
+                    CmpOp::Lt => x < y,
+                    CmpOp::Le => x <= y,
+                    CmpOp::Gt => x > y,
+                    CmpOp::Ge => x >= y,
+                })
+            },
+        );
     }
     for op in [UnOp::Neg, UnOp::Abs, UnOp::Sqrt, UnOp::Floor, UnOp::Ceil, UnOp::Trunc, UnOp::Rint] {
-        check(&format!("{op:?}"), &[(t, awkward(t))], t, |e, v| e.un(op, v[0]), |v| {
-            let x = f(v[0]);
-            Scalar::F64(match op {
-                UnOp::Neg => -x,
-                UnOp::Abs => x.abs(),
-                UnOp::Sqrt => x.sqrt(),
-                UnOp::Floor => x.floor(),
-                UnOp::Ceil => x.ceil(),
-                UnOp::Trunc => x.trunc(),
-                _ => x.round_ties_even(),
-            })
-        });
+        check(
+            &format!("{op:?}"),
+            &[(t, awkward(t))],
+            t,
+            |e, v| e.un(op, v[0]),
+            |v| {
+                let x = f(v[0]);
+                Scalar::F64(match op {
+                    UnOp::Neg => -x,
+                    UnOp::Abs => x.abs(),
+                    UnOp::Sqrt => x.sqrt(),
+                    UnOp::Floor => x.floor(),
+                    UnOp::Ceil => x.ceil(),
+                    UnOp::Trunc => x.trunc(),
+                    _ => x.round_ties_even(),
+                })
+            },
+        );
     }
     let sign = |v: &[Scalar]| Scalar::Bool(f(v[0]).is_sign_negative());
     check("signbit", &[(t, awkward(t))], ScalarType::Bool, |e, v| e.un(UnOp::SignBit, v[0]), sign);
@@ -259,6 +365,9 @@ fn cast(s: Scalar, to: ScalarType) -> Scalar {
         let Some(x) = real else { return wrap(to, integer(s)) };
         let wide = if to.size() <= 2 || to == ScalarType::I32 { 32 } else { 64 };
         let (least, x) = (-(1i128 << (wide - 1)), x.trunc());
+        if to == ScalarType::U64 && x >= 2f64.powi(63) {
+            return wrap(to, if x < 2f64.powi(64) { x as i128 } else { 0 });
+        }
         let fits = x >= least as f64 && x < -(least as f64);
         return wrap(to, if fits { x as i128 } else { least });
     }
@@ -308,15 +417,21 @@ fn complex() {
     };
     for op in [BinOp::Add, BinOp::Sub, BinOp::Mul] {
         let inputs = [(t, a.clone()), (t, b.clone())];
-        check(&format!("{op:?}"), &inputs, t, |f, v| f.bin(op, v[0], v[1]), |v| {
-            let (x, y) = (c(v[0]), c(v[1]));
-            let z = match op {
-                BinOp::Add => x + y,
-                BinOp::Sub => x - y,
-                _ => x * y,
-            };
-            Scalar::C128(z.re, z.im)
-        });
+        check(
+            &format!("{op:?}"),
+            &inputs,
+            t,
+            |f, v| f.bin(op, v[0], v[1]),
+            |v| {
+                let (x, y) = (c(v[0]), c(v[1]));
+                let z = match op {
+                    BinOp::Add => x + y,
+                    BinOp::Sub => x - y,
+                    _ => x * y,
+                };
+                Scalar::C128(z.re, z.im)
+            },
+        );
     }
     for (op, want) in [(CmpOp::Eq, true), (CmpOp::Ne, false)] {
         let inputs = [(t, a.clone()), (t, a.clone())];
@@ -334,7 +449,8 @@ fn complex() {
     let points: Vec<u128> = [(0.0, 0.0), (0.0, std::f64::consts::PI), (1.0, 0.0), (-1.0, 2.0)]
         .map(|(re, im)| Scalar::C128(re, im).bits())
         .to_vec();
-    let close = |got: Scalar, want: num_complex::Complex64| (c(got) - want).norm() <= 1e-14 * want.norm().max(1.0);
+    let close =
+        |got: Scalar, want: num_complex::Complex64| (c(got) - want).norm() <= 1e-14 * want.norm().max(1.0);
     for f in [LibFn::Cexp, LibFn::Csqrt, LibFn::Csin, LibFn::Cpow] {
         let inputs = [(t, points.clone()), (t, points.clone())];
         let n = f.signature().0.len();
@@ -349,7 +465,11 @@ fn complex() {
                 _ if z.norm() == 0.0 => continue,
                 _ => z.powc(z),
             };
-            assert!(close(Scalar::from_bits(t, *bits), want), "{f:?} {z}: {:?}, {want}", Scalar::from_bits(t, *bits));
+            assert!(
+                close(Scalar::from_bits(t, *bits), want),
+                "{f:?} {z}: {:?}, {want}",
+                Scalar::from_bits(t, *bits)
+            );
         }
     }
 }
@@ -360,14 +480,20 @@ fn booleans_and_choices() {
     let (a, b) = pairs(t);
     for op in [BinOp::And, BinOp::Or, BinOp::Xor] {
         let inputs = [(t, a.clone()), (t, b.clone())];
-        check(op.name(), &inputs, t, |f, v| f.bin(op, v[0], v[1]), |v| {
-            let (x, y) = (integer(v[0]) != 0, integer(v[1]) != 0);
-            Scalar::Bool(match op {
-                BinOp::And => x & y,
-                BinOp::Or => x | y,
-                _ => x ^ y,
-            })
-        });
+        check(
+            op.name(),
+            &inputs,
+            t,
+            |f, v| f.bin(op, v[0], v[1]),
+            |v| {
+                let (x, y) = (integer(v[0]) != 0, integer(v[1]) != 0);
+                Scalar::Bool(match op {
+                    BinOp::And => x & y,
+                    BinOp::Or => x | y,
+                    _ => x ^ y,
+                })
+            },
+        );
     }
     check("not", &[(t, a)], t, |f, v| f.un(UnOp::Not, v[0]), |v| Scalar::Bool(integer(v[0]) == 0));
     let f = ScalarType::F64;
@@ -389,7 +515,13 @@ fn booleans_and_choices() {
         let parts = num_parts(x);
         Scalar::Int(ScalarType::I32, parts.into())
     };
-    check("frexp", &[(f, awkward(f))], ScalarType::I32, |e, v| e.lib(LibFn::FrexpExponent, &[v[0]]), exponent);
+    check(
+        "frexp",
+        &[(f, awkward(f))],
+        ScalarType::I32,
+        |e, v| e.lib(LibFn::FrexpExponent, &[v[0]]),
+        exponent,
+    );
 }
 
 /// The exponent for which `x = fraction * 2^exponent` with a fraction in `0.5 .. 1`.

@@ -86,11 +86,13 @@ fn shifts_conversions_and_choices() {
 
 #[test]
 fn half_precision_uses_the_machine() {
-    let f = || map("scale", &[ScalarType::F16], ScalarType::F16, |e, v| {
-        let x = e.cast(v[0], F32);
-        let y = e.bin_with(BinOp::Add, x, x, FAST);
-        e.cast(y, ScalarType::F16)
-    });
+    let f = || {
+        map("scale", &[ScalarType::F16], ScalarType::F16, |e, v| {
+            let x = e.cast(v[0], F32);
+            let y = e.bin_with(BinOp::Add, x, x, FAST);
+            e.cast(y, ScalarType::F16)
+        })
+    };
     let (m, id) = alone(f());
     let asm = common::backend().dump(&m, id, Dump::Asm).expect("compiles");
     assert!(asm.contains("vcvtph2ps") && asm.contains("vcvtps2ph") && !asm.contains("@PLT"), "{asm}");

@@ -84,8 +84,10 @@ impl Lowering<'_, '_> {
         let near = self.def(format_args!("fptrunc double {x} to float"));
         let back = self.def(format_args!("fpext float {near} to double"));
         let inexact = self.def(format_args!("fcmp one double {back}, {x}"));
-        let (size_back, size_x) =
-            (self.intrinsic("fabs", "", Reg::Double, &[&back]), self.intrinsic("fabs", "", Reg::Double, &[x]));
+        let (size_back, size_x) = (
+            self.intrinsic("fabs", "", Reg::Double, &[&back]),
+            self.intrinsic("fabs", "", Reg::Double, &[x]),
+        );
         let above = self.def(format_args!("fcmp ogt double {size_back}, {size_x}"));
         let bits = self.def(format_args!("bitcast float {near} to i32"));
         let less = self.def(format_args!("sext i1 {above} to i32"));
@@ -105,17 +107,31 @@ impl Lowering<'_, '_> {
             Reg::Half => (Reg::Float, self.def(format_args!("fpext half {x} to float"))),
             _ => (a, x.clone()),
         };
+        if to == ScalarType::U64 {
+            return self.float_to_u64(a, &x);
+        }
+        self.float_to_signed(a, to, &x)
+    }
+
+    /// Values of 2^63 and more are converted less 2^63, and the top bit is flipped after.
+    fn float_to_u64(&mut self, a: Reg, x: &Opd) -> Opd {
+        let limit = power_of_two(a, 63);
+        let large = self.def(format_args!("fcmp oge {a} {x}, {limit}"));
+        let less = self.def(format_args!("fsub {a} {x}, {limit}"));
+        let small = self.def(format_args!("select i1 {large}, {a} {less}, {a} {x}"));
+        let converted = self.float_to_signed(a, ScalarType::I64, &small);
+        let flipped = self.def(format_args!("xor i64 {converted}, {}", i64::MIN));
+        self.def(format_args!("select i1 {large}, i64 {flipped}, i64 {converted}"))
+    }
+
+    fn float_to_signed(&mut self, a: Reg, to: ScalarType, x: &Opd) -> Opd {
         let wide = match to {
             ScalarType::I8 | ScalarType::I16 | ScalarType::U8 | ScalarType::U16 | ScalarType::I32 => Reg::I32,
             _ => Reg::I64,
         };
-        let limit = (wide.bits() - 1) as i32;
-        let limit = match a {
-            Reg::Double => literal(a, 2f64.powi(limit).to_bits()),
-            _ => literal(a, u64::from(2f32.powi(limit).to_bits())),
-        };
+        let limit = power_of_two(a, wide.bits() as i32 - 1);
         let least = literal(wide, 1 << (wide.bits() - 1));
-        let size = self.intrinsic("fabs", "", a, &[&x]);
+        let size = self.intrinsic("fabs", "", a, &[x]);
         let fits = self.def(format_args!("fcmp olt {a} {size}, {limit}"));
         let converted = self.def(format_args!("fptosi {a} {x} to {wide}"));
         let whole = self.def(format_args!("select i1 {fits}, {wide} {converted}, {wide} {least}"));
@@ -133,5 +149,12 @@ impl Lowering<'_, '_> {
             (_, Reg::I1) => return Err(bug(self.f, "a bitcast to bool")),
             _ => self.def(format_args!("bitcast {a} {x} to {b}")),
         })
+    }
+}
+
+fn power_of_two(reg: Reg, exponent: i32) -> Opd {
+    match reg {
+        Reg::Double => literal(reg, 2f64.powi(exponent).to_bits()),
+        _ => literal(reg, u64::from(2f32.powi(exponent).to_bits())),
     }
 }

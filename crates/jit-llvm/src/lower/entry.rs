@@ -23,7 +23,9 @@ pub(super) fn lower_entry(unit: &mut Unit<'_>) {
         if can_trap {
             let status = e.def(format_args!("extractvalue {ret} {whole}, 0"));
             let bad = e.def(format_args!("icmp ne i32 {status}, 0"));
-            e.line(format_args!("br i1 {bad}, label %trap, label %done, !prof !0\ntrap:\n  ret i32 {status}\ndone:"));
+            e.line(format_args!(
+                "br i1 {bad}, label %trap, label %done, !prof !0\ntrap:\n  ret i32 {status}\ndone:"
+            ));
         }
         let mut index = usize::from(can_trap);
         e.slot = 0;
@@ -79,7 +81,9 @@ impl Entry {
 
     fn unpack(&mut self, ty: &Type, args: &mut Vec<String>) {
         match ty {
-            Type::Scalar(_) => args.extend(components(ty).into_iter().map(|reg| self.load(reg)).collect::<Vec<_>>()),
+            Type::Scalar(_) => {
+                args.extend(components(ty).into_iter().map(|reg| self.load(reg)).collect::<Vec<_>>())
+            }
             Type::Tuple(parts) => parts.iter().for_each(|p| self.unpack(p, args)),
             Type::View(view) => {
                 let pointer = self.load(Reg::Ptr);
@@ -107,7 +111,8 @@ impl Entry {
             Reg::Ptr => self.def(format_args!("ptrtoint ptr {value} to i64")),
             _ => {
                 let int = reg.as_int();
-                let bits = if int == reg { value } else { self.def(format_args!("bitcast {reg} {value} to {int}")) };
+                let bits =
+                    if int == reg { value } else { self.def(format_args!("bitcast {reg} {value} to {int}")) };
                 if int == Reg::I64 { bits } else { self.def(format_args!("zext {int} {bits} to i64")) }
             }
         };

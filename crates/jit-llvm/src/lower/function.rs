@@ -8,7 +8,9 @@ use super::reg::{Opd, Reg, components, dynamic_strides, literal};
 use super::{Unit, bug, encode_trap};
 use pantile_jit::CompileError;
 use pantile_jit::canonical::reverse_postorder;
-use pantile_jit::ir::{FuncId, Function, Inst, InstData, Stride, Target, Terminator, TrapCode, Type, ViewType};
+use pantile_jit::ir::{
+    FuncId, Function, Inst, InstData, Stride, Target, Terminator, TrapCode, Type, ViewType,
+};
 use pantile_types::{ScalarType, Val};
 use std::collections::BTreeSet;
 use std::fmt::{Display, Write};
@@ -133,7 +135,9 @@ impl<'a> Lowering<'_, 'a> {
 
     /// The components of a value.
     pub fn parts(&self, v: Val) -> Result<Parts, CompileError> {
-        self.values[v.0 as usize].clone().ok_or_else(|| bug(self.f, format!("v{} is used before its definition", v.0)))
+        self.values[v.0 as usize]
+            .clone()
+            .ok_or_else(|| bug(self.f, format!("v{} is used before its definition", v.0)))
     }
 
     /// The only component of a value.
@@ -204,10 +208,13 @@ impl<'a> Lowering<'_, 'a> {
     fn phis(&self, block: usize, out: &mut String) {
         let mut k = 0;
         for p in &self.f.blocks[block].params {
-            let parts = self.values[p.0 as usize].as_ref().expect("block parameters were given registers first");
+            let parts =
+                self.values[p.0 as usize].as_ref().expect("block parameters were given registers first");
             for (reg, part) in components(self.f.ty(*p)).into_iter().zip(parts.iter()) {
-                let incoming: Vec<String> =
-                    self.edges[block].iter().map(|(from, args)| format!("[ {}, %{from} ]", args[k])).collect();
+                let incoming: Vec<String> = self.edges[block]
+                    .iter()
+                    .map(|(from, args)| format!("[ {}, %{from} ]", args[k]))
+                    .collect();
                 let _ = writeln!(out, "  {part} = phi {reg} {}", incoming.join(", "));
                 k += 1;
             }
@@ -315,7 +322,8 @@ impl<'a> Lowering<'_, 'a> {
             Inst::Select(c, a, b) => {
                 let c = self.one(*c)?;
                 let both = self.typed(&[*a])?.into_iter().zip(self.parts(*b)?.to_vec());
-                both.map(|((reg, x), y)| self.def(format_args!("select i1 {c}, {reg} {x}, {reg} {y}"))).collect()
+                both.map(|((reg, x), y)| self.def(format_args!("select i1 {c}, {reg} {x}, {reg} {y}")))
+                    .collect()
             }
             Inst::Cast(v, to) => self.cast(*v, *to)?,
             Inst::Bitcast(v, to) => vec![self.bitcast(*v, *to)?],

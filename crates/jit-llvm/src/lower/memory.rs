@@ -27,9 +27,10 @@ impl Lowering<'_, '_> {
         for (axis, i) in at.iter().enumerate() {
             p = match view.strides[axis] {
                 Stride::Zero => p,
-                Stride::Unit => {
-                    self.def(format_args!("getelementptr inbounds nuw {}, ptr {p}, i64 {i}", memory_type(view.elem)))
-                }
+                Stride::Unit => self.def(format_args!(
+                    "getelementptr inbounds nuw {}, ptr {p}, i64 {i}",
+                    memory_type(view.elem)
+                )),
                 Stride::Dynamic => {
                     let stride = Self::stride(view, parts, axis);
                     let offset = self.def(format_args!("mul nsw i64 {i}, {stride}"));
@@ -59,7 +60,13 @@ impl Lowering<'_, '_> {
         Ok(out)
     }
 
-    pub(super) fn store(&mut self, v: Val, at: &[Val], value: Val, bounds: Bounds) -> Result<(), CompileError> {
+    pub(super) fn store(
+        &mut self,
+        v: Val,
+        at: &[Val],
+        value: Val,
+        bounds: Bounds,
+    ) -> Result<(), CompileError> {
         let (view, parts, at) = (self.view(v)?, self.parts(v)?, self.ones(at)?);
         if bounds == Bounds::Checked {
             self.check_bounds(&parts, &at);
@@ -81,7 +88,12 @@ impl Lowering<'_, '_> {
     }
 
     /// The pointer of an empty sub-view may lie outside the base, so that nothing is promised about these steps.
-    pub(super) fn sub_view(&mut self, base: Val, offsets: &[Val], lens: &[Val]) -> Result<Vec<Opd>, CompileError> {
+    pub(super) fn sub_view(
+        &mut self,
+        base: Val,
+        offsets: &[Val],
+        lens: &[Val],
+    ) -> Result<Vec<Opd>, CompileError> {
         let (view, parts) = (self.view(base)?, self.parts(base)?);
         let (offsets, lens) = (self.ones(offsets)?, self.ones(lens)?);
         let mut p = parts[0].clone();

@@ -51,7 +51,8 @@ impl Lowering<'_, '_> {
         let pieces = self.intrinsic("umin", "", Reg::I64, &[&at_least, &Opd::int(Pieces::MAX as i64)]);
         let base = self.def(format_args!("udiv i64 {len}, {pieces}"));
         let longer = self.def(format_args!("urem i64 {len}, {pieces}"));
-        let shared = [(Reg::I64, lo), (Reg::I64, base), (Reg::I64, longer)].into_iter().chain(fixed.iter().cloned());
+        let shared =
+            [(Reg::I64, lo), (Reg::I64, base), (Reg::I64, longer)].into_iter().chain(fixed.iter().cloned());
         for (i, (reg, value)) in shared.enumerate() {
             let p = self.def(format_args!("getelementptr inbounds {context}, ptr {frame}, i64 0, i32 {i}"));
             self.line(format_args!("store {reg} {value}, ptr {p}"));
@@ -59,7 +60,8 @@ impl Lowering<'_, '_> {
         let runner = self.unit.runtime("void @pantile_run_pieces(i64, ptr, ptr)", Runtime::RunPieces);
         self.line(format_args!("call void @{runner}(i64 {pieces}, ptr {frame}, ptr @{piece_function})"));
 
-        let slots = self.def(format_args!("getelementptr inbounds {context}, ptr {frame}, i64 0, i32 {slots_field}"));
+        let slots =
+            self.def(format_args!("getelementptr inbounds {context}, ptr {frame}, i64 0, i32 {slots_field}"));
         if traps {
             self.first_trap(&slot, &slots, &pieces);
         }
@@ -121,8 +123,12 @@ impl Lowering<'_, '_> {
         let text_before = std::mem::take(&mut self.body);
         self.start_label(step.clone());
         let other = self.load_slot(slot, slots, &i, accumulators);
-        let args: Vec<(Reg, Opd)> =
-            accumulators.iter().copied().chain(accumulators.iter().copied()).zip(sums.iter().cloned().chain(other)).collect();
+        let args: Vec<(Reg, Opd)> = accumulators
+            .iter()
+            .copied()
+            .chain(accumulators.iter().copied())
+            .zip(sums.iter().cloned().chain(other))
+            .collect();
         let combined = self.call(combine, &args);
         self.line(format_args!("{i_next} = add nuw nsw i64 {i}, 1"));
         self.line(format_args!("br label %{head}"));
@@ -144,7 +150,8 @@ impl Lowering<'_, '_> {
     fn load_slot(&mut self, slot: &str, slots: &Opd, i: &Opd, accumulators: &[Reg]) -> Vec<Opd> {
         let mut out = Vec::new();
         for (k, reg) in accumulators.iter().enumerate() {
-            let p = self.def(format_args!("getelementptr inbounds {slot}, ptr {slots}, i64 {i}, i32 {}", k + 1));
+            let p =
+                self.def(format_args!("getelementptr inbounds {slot}, ptr {slots}, i64 {i}, i32 {}", k + 1));
             out.push(self.def(format_args!("load {reg}, ptr {p}")));
         }
         out

@@ -80,7 +80,13 @@ impl Lowering<'_, '_> {
         self.def(format_args!("call {reg} @{name}({}) #{group}", args.join(", ")))
     }
 
-    pub(super) fn bin(&mut self, op: BinOp, a: Val, b: Val, flags: FpFlags) -> Result<Vec<Opd>, CompileError> {
+    pub(super) fn bin(
+        &mut self,
+        op: BinOp,
+        a: Val,
+        b: Val,
+        flags: FpFlags,
+    ) -> Result<Vec<Opd>, CompileError> {
         let t = self.scalar(a)?;
         let (pa, pb, fast) = (self.parts(a)?, self.parts(b)?, fp_flags(flags));
         let reg = Reg::part(t);
@@ -88,11 +94,8 @@ impl Lowering<'_, '_> {
             return self.complex_bin(op, reg, &pa, &pb, fast);
         }
         let (x, y) = (&pa[0], &pb[0]);
-        let result = if t.is_float() {
-            self.float_bin(op, reg, x, y, fast)
-        } else {
-            self.int_bin(op, t, reg, x, y)
-        };
+        let result =
+            if t.is_float() { self.float_bin(op, reg, x, y, fast) } else { self.int_bin(op, t, reg, x, y) };
         match result {
             Some(r) => Ok(vec![r]),
             None => Err(bug(self.f, format!("`{}` of {}", op.name(), t.name()))),
@@ -123,8 +126,12 @@ impl Lowering<'_, '_> {
             BinOp::And => "and",
             BinOp::Or => "or",
             BinOp::Xor => "xor",
-            BinOp::Min => return Some(self.intrinsic(if signed { "smin" } else { "umin" }, "", reg, &[x, y])),
-            BinOp::Max => return Some(self.intrinsic(if signed { "smax" } else { "umax" }, "", reg, &[x, y])),
+            BinOp::Min => {
+                return Some(self.intrinsic(if signed { "smin" } else { "umin" }, "", reg, &[x, y]));
+            }
+            BinOp::Max => {
+                return Some(self.intrinsic(if signed { "smax" } else { "umax" }, "", reg, &[x, y]));
+            }
             BinOp::Div | BinOp::Rem => return Some(self.int_div(op, signed, reg, x, y)),
             BinOp::Shl | BinOp::Shr => return Some(self.shift(op, signed, reg, x, y)),
             _ => return None,

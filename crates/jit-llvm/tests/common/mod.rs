@@ -1,8 +1,8 @@
 //! Small kernels and helpers that several test files share.
 #![allow(dead_code)]
 
-use pantile_jit::{Executable, FuncBuilder};
 use pantile_jit::ir::{Bounds, FpFlags, FuncId, Function, Module, ParamAttrs, Stride, Type, ViewType};
+use pantile_jit::{Executable, FuncBuilder};
 use pantile_jit_llvm::{LlvmBackend, LlvmKernel, LlvmOptions};
 use pantile_types::{BinOp, Emit, ScalarType, UnOp, Val};
 
@@ -81,8 +81,14 @@ pub fn sine() -> Function {
 
 /// The sum of `(x + y)` over two-dimensional arrays of which the second is transposed: strides known only at run time.
 pub fn transposed_sum() -> Function {
-    let rows = Type::View(ViewType { elem: ScalarType::F64, strides: [Stride::Dynamic, Stride::Unit].into_iter().collect() });
-    let columns = Type::View(ViewType { elem: ScalarType::F64, strides: [Stride::Unit, Stride::Dynamic].into_iter().collect() });
+    let rows = Type::View(ViewType {
+        elem: ScalarType::F64,
+        strides: [Stride::Dynamic, Stride::Unit].into_iter().collect(),
+    });
+    let columns = Type::View(ViewType {
+        elem: ScalarType::F64,
+        strides: [Stride::Unit, Stride::Dynamic].into_iter().collect(),
+    });
     let readonly = ParamAttrs { noalias: true, readonly: true };
     let f64_type = Type::Scalar(ScalarType::F64);
     let mut b = FuncBuilder::new("transposed_sum", &[(rows, readonly), (columns, readonly)], &[f64_type]);
