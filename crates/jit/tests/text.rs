@@ -202,10 +202,10 @@ proptest! {
             }
             text = words.concat();
         }
-        if let Ok(module) = parse_module(&text) {
-            if verify(&module).is_ok() {
-                prop_assert_eq!(parse_module(&print_module(&module)).unwrap(), module);
-            }
+        if let Ok(module) = parse_module(&text)
+            && verify(&module).is_ok()
+        {
+            prop_assert_eq!(parse_module(&print_module(&module)).unwrap(), module);
         }
     }
 
