@@ -70,3 +70,29 @@ pub(crate) extern "C" fn frexp_exponent(x: f64) -> i32 {
     unsafe { frexp(x, &mut exponent) };
     exponent
 }
+
+/// How much stack is left to what is called from compiled code: libm, the thread pool, and frames that are not checked.
+const STACK_RESERVE_BYTES: usize = 256 << 10;
+
+/// The address below which a recursive function traps instead of going deeper; 0 where the system does not say.
+pub(crate) extern "C" fn stack_limit() -> usize {
+    thread_local! {
+        static LIMIT: usize = find_stack_limit();
+    }
+    LIMIT.with(|limit| *limit)
+}
+
+fn find_stack_limit() -> usize {
+    let mut attributes = std::mem::MaybeUninit::<libc::pthread_attr_t>::uninit();
+    let (mut lowest, mut size) = (std::ptr::null_mut(), 0);
+    // SAFETY: the attributes are filled by the first call, read by the second, and freed by the third.
+    unsafe {
+        if libc::pthread_getattr_np(libc::pthread_self(), attributes.as_mut_ptr()) != 0 {
+            return 0;
+        }
+        libc::pthread_attr_getstack(attributes.as_ptr(), &mut lowest, &mut size);
+        libc::pthread_attr_destroy(attributes.as_mut_ptr());
+    }
+    // A small stack keeps half of itself.
+    lowest as usize + STACK_RESERVE_BYTES.min(size / 2)
+}

@@ -15,11 +15,18 @@ pub(crate) enum Runtime {
     FrexpExponent,
     Gcd,
     PowU64,
+    StackLimit,
 }
 
 impl Runtime {
-    const ALL: [Runtime; 5] =
-        [Runtime::RunPieces, Runtime::FrexpFraction, Runtime::FrexpExponent, Runtime::Gcd, Runtime::PowU64];
+    const ALL: [Runtime; 6] = [
+        Runtime::RunPieces,
+        Runtime::FrexpFraction,
+        Runtime::FrexpExponent,
+        Runtime::Gcd,
+        Runtime::PowU64,
+        Runtime::StackLimit,
+    ];
 
     /// The symbol.
     pub fn name(self) -> &'static str {
@@ -29,6 +36,7 @@ impl Runtime {
             Runtime::FrexpExponent => "pantile_frexp_exponent",
             Runtime::Gcd => "pantile_gcd",
             Runtime::PowU64 => "pantile_pow_u64",
+            Runtime::StackLimit => "pantile_stack_limit",
         }
     }
 
@@ -39,6 +47,7 @@ impl Runtime {
             Runtime::FrexpExponent => runtime::frexp_exponent as *const () as usize,
             Runtime::Gcd => runtime::gcd as *const () as usize,
             Runtime::PowU64 => runtime::pow_u64 as *const () as usize,
+            Runtime::StackLimit => runtime::stack_limit as *const () as usize,
         }
     }
 }

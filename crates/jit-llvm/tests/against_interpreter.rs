@@ -2,6 +2,7 @@
 
 mod common;
 
+use pantile_jit::ir::{FuncId, TrapCode};
 use pantile_jit::testing::{Layout, Outcome, call, random_module, run_file};
 use pantile_jit::text::print_module;
 use pantile_jit::{Backend, Interpreter};
@@ -67,4 +68,22 @@ fn random_programs_lean() {
 #[test]
 fn random_programs_o3() {
     random_programs(1000..1100, Pipeline::O3);
+}
+
+#[test]
+fn endless_recursion_is_an_error() {
+    let text = "func @down(v0: i64, v1: view<i64; unit>) -> (i64) {\nb0:\n  v2 = const i64 1\n  v3 = add v0, v2\n  \
+                v4 = call @down(v3, v1)\n  v5 = const i64 0\n  store v1[v5], v4 known\n  return v3\n}\n";
+    let module = pantile_jit::text::parse_module(text).expect("parses");
+    let code = common::backend().compile(&module, FuncId(0)).expect("compiles");
+    let run = move || {
+        let mut cell = [7u64];
+        let args = [0, cell.as_mut_ptr() as u64, 1, 8];
+        // SAFETY: the slots are those of the signature; the view has one element.
+        unsafe { code.call(&args, &mut [0]) }
+    };
+    assert_eq!(run(), Err(TrapCode::StackOverflow));
+    // A thread with another stack has another limit.
+    let thread = std::thread::Builder::new().stack_size(1 << 20).spawn(run).expect("a thread");
+    assert_eq!(thread.join().expect("it returns"), Err(TrapCode::StackOverflow));
 }

@@ -6,6 +6,7 @@
 
 use super::reg::{Opd, Reg, components, dynamic_strides, literal};
 use super::{Unit, bug, encode_trap};
+use crate::symbols::Runtime;
 use pantile_jit::CompileError;
 use pantile_jit::canonical::reverse_postorder;
 use pantile_jit::ir::{
@@ -79,7 +80,7 @@ pub(super) fn lower_function(unit: &mut Unit<'_>, id: FuncId) -> Result<(), Comp
         texts.push(std::mem::take(&mut low.body));
     }
     let (mut out, allocas) = (String::new(), std::mem::take(&mut low.allocas));
-    let _ = writeln!(out, "{signature} {{\nentry:\n{allocas}  br label %b0");
+    let _ = writeln!(out, "{signature} {{\nentry:\n{allocas}{}", low.enter());
     for (b, text) in order.iter().zip(&texts) {
         let _ = writeln!(out, "b{}:", b.0);
         low.phis(b.index(), &mut out);
@@ -279,6 +280,24 @@ impl<'a> Lowering<'_, 'a> {
             whole = self.def(format_args!("insertvalue {ty} {whole}, {reg} {part}, {i}"));
         }
         self.line(format_args!("ret {ty} {whole}"));
+    }
+
+    /// Text that goes from the LLVM entry block to the first block; through a look at the stack if this function can call
+    /// itself, since running out of it would end the process.
+    fn enter(&mut self) -> String {
+        if !self.unit.recursive[&self.id] {
+            return "  br label %b0".into();
+        }
+        self.unit.declarations.insert("declare ptr @llvm.frameaddress.p0(i32 immarg)".into());
+        let limit = Runtime::StackLimit.name();
+        // The limit is one number a thread: declared pure, it is read once where calls were inlined.
+        self.unit.declarations.insert(format!("declare i64 @{limit}() #2"));
+        let trap = self.trap_label(TrapCode::StackOverflow);
+        format!(
+            "  %frame = call ptr @llvm.frameaddress.p0(i32 0)\n  %depth = ptrtoint ptr %frame to i64\n  \
+             %limit = call i64 @{limit}() #2\n  %too_deep = icmp ult i64 %depth, %limit\n  \
+             br i1 %too_deep, label %{trap}, label %b0, !prof !0"
+        )
     }
 
     /// The block that returns this trap.

@@ -52,11 +52,13 @@ pub(crate) fn lower(module: &Module, entry: FuncId, target: &Target<'_>) -> Resu
         module,
         target,
         entry,
-        can_trap: can_trap(module, &reachable),
+        can_trap: Vec::new(),
+        recursive: reachable.iter().map(|id| (*id, is_recursive(module, *id))).collect(),
         declarations: BTreeSet::new(),
         math_groups: BTreeMap::new(),
         text: String::new(),
     };
+    unit.can_trap = can_trap(module, &reachable, &unit.recursive);
     for id in &reachable {
         function::lower_function(&mut unit, *id)?;
     }
@@ -71,6 +73,8 @@ pub(crate) struct Unit<'a> {
     entry: FuncId,
     /// Indexed by function: whether it returns a status.
     can_trap: Vec<bool>,
+    /// Whether a function can call itself, directly or not: such a function watches the stack.
+    recursive: BTreeMap<FuncId, bool>,
     /// `declare` lines, without duplicates.
     declarations: BTreeSet<String>,
     /// The attribute group of calls of each mathematical function that has vector forms, and its number.
@@ -192,20 +196,26 @@ fn callees(f: &Function) -> Vec<FuncId> {
     out
 }
 
+/// Whether a function can be reached from what it calls.
+fn is_recursive(module: &Module, id: FuncId) -> bool {
+    callees(module.get(id)).iter().any(|callee| reachable(module, *callee).contains(&id))
+}
+
 /// Which functions can trap, themselves or through what they call.
-fn can_trap(module: &Module, reachable: &[FuncId]) -> Vec<bool> {
+fn can_trap(module: &Module, reachable: &[FuncId], recursive: &BTreeMap<FuncId, bool>) -> Vec<bool> {
     let mut traps = vec![false; module.functions.len()];
     for id in reachable {
         let f = module.get(*id);
-        traps[id.index()] = f.blocks.iter().any(|b| {
-            matches!(b.end, Some(Terminator::Trap(_)))
-                || b.insts.iter().any(|i| {
-                    matches!(
-                        f.insts[i.index()].inst,
-                        Inst::Load(_, _, Bounds::Checked) | Inst::Store(_, _, _, Bounds::Checked)
-                    )
-                })
-        });
+        traps[id.index()] = recursive[id]
+            || f.blocks.iter().any(|b| {
+                matches!(b.end, Some(Terminator::Trap(_)))
+                    || b.insts.iter().any(|i| {
+                        matches!(
+                            f.insts[i.index()].inst,
+                            Inst::Load(_, _, Bounds::Checked) | Inst::Store(_, _, _, Bounds::Checked)
+                        )
+                    })
+            });
     }
     // Trapping spreads from callees to callers until nothing changes; recursion makes one pass insufficient.
     loop {
