@@ -96,7 +96,11 @@ pub fn run(outputs: &[Expr]) -> Result<Run, TaskError> {
         .map(|expr| {
             let blocks = (0..expr.block_count()).map(|_| {
                 let id = next.next().expect("an output task for each block");
-                values[id.0 as usize].clone().expect("outputs are kept").into_block().expect("outputs are blocks")
+                values[id.0 as usize]
+                    .clone()
+                    .expect("outputs are kept")
+                    .into_block()
+                    .expect("outputs are blocks")
             });
             join(expr, blocks.collect())
         })
@@ -112,8 +116,14 @@ fn join(expr: &Expr, blocks: Vec<Block>) -> Block {
         let at = unravel(expr.chunks(), index as u32);
         let mut part = out.clone();
         for (axis, &i) in at.iter().enumerate() {
-            let (start, len) = (expr.chunks()[axis].start(i as usize), expr.chunks()[axis].sizes()[i as usize]);
-            assert_eq!(block.shape()[axis] as u64, len, "block {at:?} of {expr:?} has shape {:?}", block.shape());
+            let (start, len) =
+                (expr.chunks()[axis].start(i as usize), expr.chunks()[axis].sizes()[i as usize]);
+            assert_eq!(
+                block.shape()[axis] as u64,
+                len,
+                "block {at:?} of {expr:?} has shape {:?}",
+                block.shape()
+            );
             part = part.slice_axis(axis, start as usize, 1, len as usize);
         }
         assert_eq!(block.dtype(), expr.dtype());

@@ -48,7 +48,9 @@ macro_rules! with_num {
                 type $T = num_complex::Complex64;
                 $body
             }
-            other => Err($crate::error::ArrayError::bug(format!("linear algebra got blocks of {}", other.name()))),
+            other => {
+                Err($crate::error::ArrayError::bug(format!("linear algebra got blocks of {}", other.name())))
+            }
         }
     };
 }
@@ -65,7 +67,7 @@ pub(super) fn real_dtype(dtype: DType) -> DType {
 /// Whether the kernels can address the block: two axes, aligned elements.
 fn is_matrix<T: Num>(block: &Block) -> bool {
     let size = size_of::<T>() as isize;
-    block.ptr().addr() % align_of::<T>() == 0 && block.strides().iter().all(|s| s % size == 0)
+    block.ptr().addr().is_multiple_of(align_of::<T>()) && block.strides().iter().all(|s| s % size == 0)
 }
 
 /// A task's input as a block that `mat` takes. Copies only what is not aligned (a field of a packed NumPy record).
@@ -178,7 +180,9 @@ pub(super) fn kernel_error(error: Error) -> ArrayError {
         Error::NotPositiveDefinite { order } => {
             format!("Matrix is not positive definite: its leading minor of order {order} is not positive")
         }
-        Error::NonFinite { op } => format!("{} did not converge: the matrix holds NaN or infinity", op.to_uppercase()),
+        Error::NonFinite { op } => {
+            format!("{} did not converge: the matrix holds NaN or infinity", op.to_uppercase())
+        }
         Error::DidNotConverge { op } => format!("{} did not converge", op.to_uppercase()),
         Error::Unsupported { .. } => return ArrayError::Unsupported(error.to_string()),
         Error::Shape { .. } | Error::NotSquare { .. } => return ArrayError::bug(error.to_string()),
@@ -208,7 +212,9 @@ pub(super) fn read_positions(value: &Value) -> Result<&[i64]> {
 /// An error of one block: what, and where in the matrix.
 pub(super) fn in_block(error: Error, row: u32, col: u32) -> ArrayError {
     match kernel_error(error) {
-        ArrayError::User(kind, text) => ArrayError::User(kind, format!("{text} (within block ({row}, {col}))")),
+        ArrayError::User(kind, text) => {
+            ArrayError::User(kind, format!("{text} (within block ({row}, {col}))"))
+        }
         other => other,
     }
 }

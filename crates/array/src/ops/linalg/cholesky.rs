@@ -4,7 +4,7 @@
 //! finished: factorised if it lies on the diagonal, divided by the diagonal tile's factor if below. Task `(i, j, k)` is the
 //! update with column `k`, and with `k = j` the finish. A task holds three tiles. The upper triangle is not read.
 
-use super::blocks::{block, in_block, mat, mat_mut, matrix, with_adjoint, with_num, writable, Num};
+use super::blocks::{Num, block, in_block, mat, mat_mut, matrix, with_adjoint, with_num, writable};
 use super::nodes::{at as place, chunk, collect, next, opaque};
 use super::{Limits, square};
 use crate::chunks::AxisChunks;
@@ -59,8 +59,10 @@ impl Tiles {
         } else {
             // X Lᴴ = A is L Xᴴ = Aᴴ.
             let l = matrix::<T>(next(&mut given)?)?;
-            let x = with_adjoint(mat::<T>(&tile), |a| solve_triangular(mat(&l), a, true, Trans::No, false, Par::Seq))
-                .map_err(|e| in_block(e, j, j))?;
+            let x = with_adjoint(mat::<T>(&tile), |a| {
+                solve_triangular(mat(&l), a, true, Trans::No, false, Par::Seq)
+            })
+            .map_err(|e| in_block(e, j, j))?;
             with_adjoint(x.as_ref(), block)?
         };
         Ok(Value::Block(done))

@@ -3,8 +3,10 @@
 //!
 //! The small problem is solved by singular values, so that rank and the solution of least norm come out as in NumPy.
 
-use super::blocks::{block, cols, kernel_error, mat, mat_mut, matrix, positions, real_dtype, rows, vector, with_adjoint};
 use super::blocks::{Num, with_num, zeros as zero_block};
+use super::blocks::{
+    block, cols, kernel_error, mat, mat_mut, matrix, positions, real_dtype, rows, vector, with_adjoint,
+};
 use super::nodes::{as_vector, chunk, next, opaque, pick};
 use super::qr::zeros;
 use super::{Limits, cast, common_dtype, matrix as checked, right_side, too_large, tsqr};
@@ -136,11 +138,19 @@ pub fn lstsq(a: &Expr, b: &Expr, rcond: Option<f64>, limits: &Limits) -> Result<
             s: zeros(real, line(m.min(n))),
         });
     }
-    let small = Small { dtype, rows: m.min(n + p), cols: n, right: p, residuals: m > n, rcond, par: limits.par() };
+    let small =
+        Small { dtype, rows: m.min(n + p), cols: n, right: p, residuals: m > n, rcond, par: limits.par() };
     let need = tsqr::working_bytes(&a.expr.chunks()[0], n + p, dtype)
         .max(small.rows * (n + p) * dtype.size() as u64 + small.bytes(&[0]) + small.scratch_bytes(&[0]));
     if need > limits.max_dense_bytes {
-        return Err(too_large("lstsq", m, n, need, limits, "raise the memory limit, or solve for fewer right-hand sides"));
+        return Err(too_large(
+            "lstsq",
+            m,
+            n,
+            need,
+            limits,
+            "raise the memory limit, or solve for fewer right-hand sides",
+        ));
     }
     let r = tsqr::tsqr_beside(&cast(&a.expr, dtype), &b.expr, limits)?;
     let all = opaque(Arc::new(small), vec![r], dtype)?;

@@ -7,7 +7,8 @@
 //! A whole panel in one task makes pivoting what it is in LAPACK, at the price that a panel must fit one task.
 
 use super::blocks::{
-    cols, in_block, kernel_error, mat, mat_mut, matrix, positions, read_positions, rows, with_num, writable, Num,
+    Num, cols, in_block, kernel_error, mat, mat_mut, matrix, positions, read_positions, rows, with_num,
+    writable,
 };
 use super::nodes::{chunk, next, opaque};
 use super::{Limits, Matrix, too_large};
@@ -47,7 +48,11 @@ impl<'a> Panel<'a> {
     /// From a task's value.
     pub fn new<T: Num>(value: &'a Value, start: u64) -> Result<Panel<'a>> {
         let parts = value.parts()?;
-        Ok(Panel { block: matrix::<T>(parts[0].clone())?, start: start as usize, perm: read_positions(&parts[1])? })
+        Ok(Panel {
+            block: matrix::<T>(parts[0].clone())?,
+            start: start as usize,
+            perm: read_positions(&parts[1])?,
+        })
     }
     /// The tile on the diagonal: L below its diagonal, U on and above it.
     pub fn diagonal(&self) -> Block {
@@ -89,15 +94,17 @@ impl<'a> Panel<'a> {
         let (above, active) = state.split_at_row(self.start);
         let (mut top, _) = active.split_at_row(width);
         let diagonal = self.diagonal();
-        let x = solve_triangular(mat::<T>(&diagonal), top.rb(), false, Trans::No, false, Par::Seq).map_err(|e| {
-            let e = match e {
-                pantile_linalg::Error::Singular { op, index } => {
-                    pantile_linalg::Error::Singular { op, index: self.start + index }
-                }
-                other => other,
-            };
-            in_block(e, k, k)
-        })?;
+        let x = solve_triangular(mat::<T>(&diagonal), top.rb(), false, Trans::No, false, Par::Seq).map_err(
+            |e| {
+                let e = match e {
+                    pantile_linalg::Error::Singular { op, index } => {
+                        pantile_linalg::Error::Singular { op, index: self.start + index }
+                    }
+                    other => other,
+                };
+                in_block(e, k, k)
+            },
+        )?;
         top.copy_from(x.as_ref());
         let u = rows(&self.block, 0, self.start);
         gemm(above, true, -T::ONE, mat(&u), x.as_ref(), Par::Seq).map_err(kernel_error)
@@ -189,7 +196,14 @@ pub(super) fn factorise(op: &'static str, a: &Matrix, limits: &Limits) -> Result
         side /= 2;
     }
     if need(side) > limits.max_dense_bytes {
-        return Err(too_large(op, size, size, need(side), limits, "a block of columns must fit; raise the memory limit"));
+        return Err(too_large(
+            op,
+            size,
+            size,
+            need(side),
+            limits,
+            "a block of columns must fit; raise the memory limit",
+        ));
     }
     let cuts = AxisChunks::uniform(size, side);
     let chunks: Chunks = smallvec![AxisChunks::whole(size), cuts.clone()];

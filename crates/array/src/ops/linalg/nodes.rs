@@ -26,7 +26,9 @@ pub(super) fn chunk(input: usize, position: &[u32]) -> Request {
 
 /// The next of a task's inputs.
 pub(super) fn next(inputs: &mut std::vec::Drain<'_, Value>) -> Result<Value> {
-    inputs.next().ok_or_else(|| ArrayError::bug("a task of linear algebra got fewer inputs than it asked for"))
+    inputs
+        .next()
+        .ok_or_else(|| ArrayError::bug("a task of linear algebra got fewer inputs than it asked for"))
 }
 
 /// A node whose tasks make opaque values; its grid says how many there are.
@@ -49,9 +51,12 @@ pub(super) fn opaque(op: Arc<dyn BlockOp>, inputs: Vec<Expr>, dtype: DType) -> R
 /// The transpose of a matrix, as a view.
 pub(super) fn transpose(a: &Expr) -> Expr {
     let view = View {
-        axes: [ViewAxis::Along { input: 1, start: 0, step: 1 }, ViewAxis::Along { input: 0, start: 0, step: 1 }]
-            .into_iter()
-            .collect(),
+        axes: [
+            ViewAxis::Along { input: 1, start: 0, step: 1 },
+            ViewAxis::Along { input: 0, start: 0, step: 1 },
+        ]
+        .into_iter()
+        .collect(),
         fixed: SmallVec::from_elem(None, 2),
     };
     let chunks = [a.chunks()[1].clone(), a.chunks()[0].clone()].into_iter().collect();

@@ -4,7 +4,7 @@
 //! |---|---|---|---|
 //! | columns in one chunk, at least as tall as wide | tree over `b` blocks of rows | b + (b-1)/7 | as many again |
 //! | rows in one chunk, wider than tall | leading square first | 1 + blocks of columns | 1 |
-//! | cut both ways | square tiles, `m` by `n` of them | about 2 m n² / 2 | as many again |
+//! | cut both ways | square tiles, `m` by `n` of them, `m >= n` | about m n² - n³/3 | as many again |
 //!
 //! One chunk along an axis is not enough: a task must also be able to hold it. Otherwise tiles are cut.
 

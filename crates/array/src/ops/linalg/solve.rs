@@ -1,6 +1,6 @@
 //! What follows from LU: linear systems, inverses, determinants.
 
-use super::blocks::{mat_mut, matrix, real_dtype, vector, with_num, writable, Num};
+use super::blocks::{Num, mat_mut, matrix, real_dtype, vector, with_num, writable};
 use super::lu::{Lu, Panel, factorise, signed_diagonal};
 use super::nodes::{as_vector, at as place, chunk, collect, eye, next, opaque, pick};
 use super::qr::zeros;
@@ -188,7 +188,11 @@ impl Determinant {
             product = product.scale(RealScalar::power_of_two(part));
         }
         let scalar = |b: crate::block::Block| Ok::<_, ArrayError>(Value::Block(b.reshape(&[])?));
-        Ok(Value::Many(Arc::new(vec![scalar(vector(&[product])?)?, scalar(vector(&[sign])?)?, scalar(vector(&[log])?)?])))
+        Ok(Value::Many(Arc::new(vec![
+            scalar(vector(&[product])?)?,
+            scalar(vector(&[sign])?)?,
+            scalar(vector(&[log])?)?,
+        ])))
     }
 }
 

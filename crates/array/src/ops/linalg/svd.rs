@@ -5,10 +5,10 @@
 //! There is no method for a matrix whose smaller side squared does not fit one task.
 //!
 //! Singular values alone have a node of their own, which forms no vectors; if the vectors are computed as well, `share`
-//! takes the values from there. Measured on a dense 1000 x 1000 of float64, the values alone cost more than half of what
-//! everything costs, so computing both would be the worst choice.
+//! takes the values from there. The values alone cost most of what everything costs (`pantile_linalg`'s svd says why), so
+//! computing both would be the worst choice.
 
-use super::blocks::{block, kernel_error, mat, matrix, real_dtype, vector, with_num, Num};
+use super::blocks::{Num, block, kernel_error, mat, matrix, real_dtype, vector, with_num};
 use super::nodes::{chunk, eye, next, opaque, pick, transpose};
 use super::qr::zeros;
 use super::{Limits, Matrix, matrix as checked, too_large, tsqr};

@@ -8,7 +8,7 @@
 //! A task on a pair of tiles makes both. Slot 0 is the pair, slot 1 the lower tile picked from it: without the pick the
 //! upper tile, which the next task replaces, would stay alive as long as the lower one is waited for.
 
-use super::blocks::{block, identity, kernel_error, mat, mat_mut, matrix, with_num, writable, zeros, Num};
+use super::blocks::{Num, block, identity, kernel_error, mat, mat_mut, matrix, with_num, writable, zeros};
 use super::nodes::{chunk, next, opaque};
 use crate::chunks::{AxisChunks, Chunks};
 use crate::error::Result;
@@ -108,7 +108,8 @@ impl Factor {
         let (v, t) = (matrix::<T>(q.parts()?[1].clone())?, matrix::<T>(q.parts()?[2].clone())?);
         if i == k {
             let mut c = writable::<T>(next(&mut given)?)?;
-            apply_geqrt(mat(&v), mat(&t), Side::QAdjoint, mat_mut::<T>(&mut c), Par::Seq).map_err(kernel_error)?;
+            apply_geqrt(mat(&v), mat(&t), Side::QAdjoint, mat_mut::<T>(&mut c), Par::Seq)
+                .map_err(kernel_error)?;
             return Ok(Value::Block(c));
         }
         let mut top = writable::<T>(part(next(&mut given)?, TOP)?)?;
@@ -237,14 +238,12 @@ impl Apply {
             zeros::<T>(rows, width)?
         };
         if i == k {
-            apply_geqrt(mat(&v), mat(&tau), Side::Q, mat_mut::<T>(&mut top), Par::Seq).map_err(kernel_error)?;
+            apply_geqrt(mat(&v), mat(&tau), Side::Q, mat_mut::<T>(&mut top), Par::Seq)
+                .map_err(kernel_error)?;
             return Ok(Value::Block(top));
         }
-        let mut bottom = if j == k {
-            zeros::<T>(t.height(i) as usize, width)?
-        } else {
-            writable::<T>(next(&mut given)?)?
-        };
+        let mut bottom =
+            if j == k { zeros::<T>(t.height(i) as usize, width)? } else { writable::<T>(next(&mut given)?)? };
         let (upper, lower) = (mat_mut::<T>(&mut top), mat_mut::<T>(&mut bottom));
         apply_tsqrt(mat(&v), mat(&tau), Side::Q, upper, lower, Par::Seq).map_err(kernel_error)?;
         Ok(many(vec![Value::Block(top), Value::Block(bottom)]))
@@ -275,7 +274,11 @@ impl BlockOp for Apply {
         }
         if i > k && j > k {
             // What panel k + 1 left in this row.
-            out.push(if i == k + 1 { own(self.shape(), i, i, j, 0) } else { own(self.shape(), k + 1, i, j, 1) });
+            out.push(if i == k + 1 {
+                own(self.shape(), i, i, j, 0)
+            } else {
+                own(self.shape(), k + 1, i, j, 1)
+            });
         }
     }
     fn run(&self, at: &[u32], inputs: &mut Vec<Value>) -> Result<Value> {

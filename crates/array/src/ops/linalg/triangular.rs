@@ -3,7 +3,7 @@
 //! In the order of substitution, task `(p, c, q)` subtracts from block row `p` of the right-hand side (its block column `c`) what
 //! block row `q` of the solution contributes, in place; with `q = p` it solves with the diagonal tile.
 
-use super::blocks::{block, in_block, mat, mat_mut, matrix, with_num, writable, Num};
+use super::blocks::{Num, block, in_block, mat, mat_mut, matrix, with_num, writable};
 use super::nodes::{as_vector, at as place, chunk, collect, next, opaque, transpose};
 use super::{Limits, cast, common_dtype, right_side, square};
 use crate::chunks::{AxisChunks, Chunks};
@@ -91,7 +91,8 @@ impl BlockOp for Substitution {
     }
     fn scratch_bytes(&self, at: &[u32]) -> u64 {
         let tile = self.cuts.sizes()[self.row(at[0]) as usize] * self.cuts.sizes()[self.row(at[2]) as usize];
-        let copy = if self.conjugate && self.dtype.is_complex() { tile * self.dtype.size() as u64 } else { 0 };
+        let copy =
+            if self.conjugate && self.dtype.is_complex() { tile * self.dtype.size() as u64 } else { 0 };
         copy + if at[0] == at[2] { 2 * self.area(at) } else { 0 }
     }
 }
@@ -119,7 +120,8 @@ pub fn solve_triangular(
     let chunks: Chunks = smallvec![cuts.clone(), right.clone()];
     let inputs = vec![matrix.rechunk(smallvec![cuts.clone(), cuts.clone()]), b.expr.rechunk(chunks.clone())];
     let lower = lower != transposed;
-    let op = Substitution { dtype, cuts, right, lower, conjugate: trans == Trans::Adjoint, unit: unit_diagonal };
+    let op =
+        Substitution { dtype, cuts, right, lower, conjugate: trans == Trans::Adjoint, unit: unit_diagonal };
     let last = op.count() - 1;
     let solved = opaque(Arc::new(op), inputs, dtype)?;
     let x = collect(

@@ -9,7 +9,7 @@
 //! R alone. Both give the same bits in R.
 
 use super::Limits;
-use super::blocks::{block, identity, kernel_error, mat, mat_mut, matrix, rows, with_num, zeros, Num};
+use super::blocks::{Num, block, identity, kernel_error, mat, mat_mut, matrix, rows, with_num, zeros};
 use super::nodes::{chunk, next, opaque, pick};
 use crate::block::Block;
 use crate::chunks::{AxisChunks, Chunks};
@@ -121,7 +121,8 @@ impl Up {
             m.rb_mut().sub(0, left, a.shape()[0], right).copy_from(mat(&b));
             return Ok(both);
         }
-        let mut all = Block::alloc(T::DTYPE, &[self.tree.rows_in[node as usize] as usize, self.tree.cols as usize])?;
+        let mut all =
+            Block::alloc(T::DTYPE, &[self.tree.rows_in[node as usize] as usize, self.tree.cols as usize])?;
         let mut row = 0;
         for child in given {
             let r = match child {
@@ -142,7 +143,8 @@ impl Up {
         }
         let (r, reflections) = geqrt(mat::<T>(&a), self.tree.par);
         let (v, t) = reflections.into_parts();
-        let parts = [r, v, t].iter().map(|m| block(m.as_ref()).map(Value::Block)).collect::<Result<Vec<_>>>()?;
+        let parts =
+            [r, v, t].iter().map(|m| block(m.as_ref()).map(Value::Block)).collect::<Result<Vec<_>>>()?;
         Ok(Value::Many(Arc::new(parts)))
     }
 }
@@ -223,7 +225,11 @@ impl BlockOp for Down {
         Some(format!("{} {}", self.name(), self.tree.describe()))
     }
     fn grid(&self) -> SmallVec<[u32; 4]> {
-        if self.leaves { smallvec![self.tree.leaves(), 1] } else { smallvec![self.tree.len() - self.tree.leaves()] }
+        if self.leaves {
+            smallvec![self.tree.leaves(), 1]
+        } else {
+            smallvec![self.tree.len() - self.tree.leaves()]
+        }
     }
     fn requests(&self, at: &[u32], out: &mut Vec<Request>) {
         let node = self.node(at);
@@ -293,11 +299,13 @@ fn fan_in(cols: u64, dtype: DType) -> u32 {
 
 /// Factorises a matrix, with all its columns in one chunk whatever they are now. Neither rows nor columns may be empty.
 pub(super) fn tsqr(a: &Expr, limits: &Limits) -> Result<Tsqr> {
-    let (rows, cols) = (row_cuts(&a.chunks()[0], a.chunks()[1].len().unwrap_or(0)), a.chunks()[1].len().unwrap_or(0));
+    let (rows, cols) =
+        (row_cuts(&a.chunks()[0], a.chunks()[1].len().unwrap_or(0)), a.chunks()[1].len().unwrap_or(0));
     let a = a.rechunk([rows.clone(), AxisChunks::whole(cols)].into_iter().collect());
     let dtype = a.dtype();
     let tree = Arc::new(Tree::new(dtype, rows.sizes(), cols, fan_in(cols, dtype), limits.par()));
-    let up = opaque(Arc::new(Up { tree: tree.clone(), reflections: true, beside: 0 }), vec![a.clone()], dtype)?;
+    let up =
+        opaque(Arc::new(Up { tree: tree.clone(), reflections: true, beside: 0 }), vec![a.clone()], dtype)?;
     let bare = opaque(Arc::new(Up { tree: tree.clone(), reflections: false, beside: 0 }), vec![a], dtype)?;
     let shape = (dtype, &[tree.rows_out(tree.root()), cols][..]);
     let instead = pick("qr-r", &up, &[tree.root()], Some(0), shape, None);
@@ -310,7 +318,8 @@ pub(super) fn tsqr(a: &Expr, limits: &Limits) -> Result<Tsqr> {
 pub(super) fn tsqr_beside(a: &Expr, b: &Expr, limits: &Limits) -> Result<Expr> {
     let (n, p) = (a.chunks()[1].len().unwrap_or(0), b.chunks()[1].len().unwrap_or(0));
     let (rows, dtype) = (row_cuts(&a.chunks()[0], n + p), a.dtype());
-    let cut = |e: &Expr, cols| e.rechunk([rows.clone(), AxisChunks::whole(cols)].into_iter().collect::<Chunks>());
+    let cut =
+        |e: &Expr, cols| e.rechunk([rows.clone(), AxisChunks::whole(cols)].into_iter().collect::<Chunks>());
     let tree = Arc::new(Tree::new(dtype, rows.sizes(), n + p, fan_in(n + p, dtype), limits.par()));
     let op = Arc::new(Up { tree: tree.clone(), reflections: false, beside: p });
     let up = opaque(op, vec![cut(a, n), cut(b, p)], dtype)?;
@@ -326,7 +335,11 @@ impl Tsqr {
         if tree.leaves() > 1 {
             let mut down = vec![self.up.clone()];
             down.extend(times.cloned());
-            inputs.push(opaque(Arc::new(Down { tree: tree.clone(), leaves: false, from_root }), down, dtype)?);
+            inputs.push(opaque(
+                Arc::new(Down { tree: tree.clone(), leaves: false, from_root }),
+                down,
+                dtype,
+            )?);
         } else {
             inputs.extend(times.cloned());
         }

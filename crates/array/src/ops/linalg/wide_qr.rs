@@ -2,7 +2,7 @@
 //! applied to the columns right of it, block by block. Q is square and belongs to the leading columns alone.
 
 use super::Limits;
-use super::blocks::{block, cols, identity, kernel_error, mat, mat_mut, matrix, with_num, Num};
+use super::blocks::{Num, block, cols, identity, kernel_error, mat, mat_mut, matrix, with_num};
 use super::nodes::{chunk, next, opaque};
 use crate::block::Block;
 use crate::chunks::{AxisChunks, Chunks};
@@ -82,9 +82,11 @@ impl Columns {
         let mut given = inputs.drain(..);
         let factor = next(&mut given)?;
         let parts = factor.parts()?;
-        let triangle = || Ok(cols(&matrix::<T>(parts[0].clone())?, start as usize, left as usize));
+        let triangle =
+            || -> Result<Block> { Ok(cols(&matrix::<T>(parts[0].clone())?, start as usize, left as usize)) };
         if right == 0 {
-            return triangle();
+            // A copy: a few columns must not keep the whole triangle in memory.
+            return Ok(triangle()?.to_owned_block()?);
         }
         let rows = self.rows as usize;
         let mut out = Block::alloc(T::DTYPE, &[rows, (left + right) as usize])?;
