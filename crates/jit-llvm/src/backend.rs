@@ -26,7 +26,9 @@ pub enum Pipeline {
 }
 
 /// One round of the passes that matter to numeric loops. Kernels come from our own front end as clean SSA with flattened
-/// values, so that most of `-O3`, which cleans up after C++, finds nothing to do.
+/// values, so that most of `-O3`, which cleans up after C++, finds nothing to do. It takes about 0.7 of the time of
+/// `-O3`'s passes, for the same code on the kernels of `examples/measure.rs`; the greater part of a compilation is
+/// instruction selection and later, which neither the pipeline nor the code generator's level changes much.
 const LEAN: &CStr = c"always-inline,cgscc(inline),\
     function<eager-inv>(sroa<modify-cfg>,early-cse<memssa>,instcombine<no-verify-fixpoint>,simplifycfg,\
     reassociate,\
@@ -93,6 +95,10 @@ pub enum Dump {
     Asm,
 }
 
+/// Goes up with every change to how code is made that shows neither in the lowered text nor in the pipeline: files that an
+/// older build left in the cache are then not found.
+const CODE_REVISION: u32 = 1;
+
 /// Compiles for the processor this runs on. Use it from as many threads as wanted.
 pub struct LlvmBackend {
     host: Arc<Host>,
@@ -120,7 +126,7 @@ impl LlvmBackend {
             None => None,
         };
         let build = format!(
-            "pantile {} llvm {} {} {} {}",
+            "pantile {} code {CODE_REVISION} llvm {} {} {} {}",
             env!("CARGO_PKG_VERSION"),
             version(),
             host.cpu.to_string_lossy(),
@@ -220,7 +226,8 @@ impl LlvmBackend {
     }
 }
 
-/// The widest vectors that the processor has.
+/// The widest vectors that the processor has. Measured on Zen 5 (`examples/measure.rs`): out of memory 256 and 512 bits
+/// are equal; in cache 512 bits take 0.6 of the time for sums, and 0.53 for a chain of elementary functions.
 fn best_vector_bits(host: &Host) -> u32 {
     if host.has("avx512f") {
         512

@@ -343,7 +343,7 @@ fn nearest_half(x: f64) -> u16 {
     // Past the greatest finite half, rounding goes on as if there were a next one; what reaches it is infinite.
     let next = if below == 0x7bff { 65536.0 } else { value(below + 1) };
     let (down, up) = (size - value(below), next - size);
-    sign | if down < up || (down == up && below % 2 == 0) { below } else { below + 1 }
+    sign | if down < up || (down == up && below.is_multiple_of(2)) { below } else { below + 1 }
 }
 
 /// `Emit::cast` in plain Rust.
