@@ -116,16 +116,16 @@ impl Expr {
                 others.push(node);
             }
         }
-        let expr = found.unwrap_or_else(|| {
-            let origin = ORIGIN.with(|o| o.borrow().clone());
-            let node =
-                Arc::new(Node { id: NEXT_ID.fetch_add(1, Relaxed), kind, dtype, chunks, origin, hash });
-            slot.push(Arc::downgrade(&node));
-            Expr(node)
-        });
+        if let Some(expr) = found {
+            // Nothing may be dropped while the table is locked: the last reference to a node locks it again.
+            drop(table);
+            return expr;
+        }
+        let origin = ORIGIN.with(|o| o.borrow().clone());
+        let node = Arc::new(Node { id: NEXT_ID.fetch_add(1, Relaxed), kind, dtype, chunks, origin, hash });
+        slot.push(Arc::downgrade(&node));
         drop(table);
-        drop(others);
-        expr
+        Expr(node)
     }
 
     /// The node.

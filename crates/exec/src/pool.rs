@@ -42,7 +42,8 @@ impl Pool {
 
     /// The pool of the process, with `default_threads()` threads unless `init_global` was called before.
     pub fn global() -> &'static Pool {
-        Pool::init_global(default_threads())
+        // Counting the CPUs reads the files of the control groups: once is enough.
+        GLOBAL.get().unwrap_or_else(|| Pool::init_global(default_threads()))
     }
 
     /// The pool of the process, with `threads` threads if this is the first call; the number cannot be changed later.

@@ -100,8 +100,11 @@ fn run_plan(py: Python<'_>, plan: &Plan, options: &RunOptions, reserved: u64) ->
                 reserved
             )));
         }
-        limit => limit.map(|l| l - reserved),
+        limit => limit.map(|l| left_for_blocks(l) - reserved.min(left_for_blocks(l))),
     };
+    if let Some(limit) = options.limit {
+        pool::set_capacity(left_for_blocks(limit));
+    }
     if let Some(limit) = limit {
         check_fits(&graph, &order, limit, options.spill_dir.is_some())
             .map_err(|e| MemoryLimitError::new_err(e.to_string()))?;
@@ -127,6 +130,14 @@ fn run_plan(py: Python<'_>, plan: &Plan, options: &RunOptions, reserved: u64) ->
         run_with_stats(&graph, &order, &runner, &options)
     });
     result.0.map_err(|e| run_error(py, e))
+}
+
+/// What of the process' limit is left for blocks: the interpreter, its modules and the user's own arrays are there already.
+/// However much that is, half of the limit is for blocks.
+fn left_for_blocks(limit: u64) -> u64 {
+    let held = pool::stats();
+    let others = crate::machine::resident().saturating_sub(held.live_bytes + held.cached_bytes);
+    limit.saturating_sub(others).max(limit / 2)
 }
 
 /// Splits the values of a run by output.

@@ -1,4 +1,4 @@
-//! What this machine allows: memory. (Threads: `pantile_exec::default_threads`.)
+//! What this machine allows and this process holds: memory. (Threads: `pantile_exec::default_threads`.)
 
 use std::fs::read_to_string;
 
@@ -41,4 +41,10 @@ fn groups() -> Vec<u64> {
         }
     }
     limits
+}
+
+/// The memory that this process holds now, in bytes: its resident set.
+pub fn resident() -> u64 {
+    let pages = read_to_string("/proc/self/statm").ok().and_then(|t| t.split_whitespace().nth(1)?.parse::<u64>().ok());
+    pages.unwrap_or(0) * 4096
 }
