@@ -26,11 +26,12 @@ use llvm_sys::orc2::{
     LLVMOrcResourceTrackerRef, LLVMOrcResourceTrackerRemove, LLVMOrcRetainSymbolStringPoolEntry,
     LLVMOrcSymbolLookupFlags, LLVMOrcSymbolStringPoolEntryStr,
 };
-use parking_lot::Mutex;
+use parking_lot::{Condvar, Mutex};
 use std::ffi::{CStr, c_void};
 use std::ptr::null_mut;
-use std::sync::OnceLock;
+
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 
 /// What a kernel's exported function looks like.
 pub(crate) type EntryFn = unsafe extern "C" fn(args: *const u64, results: *mut u64) -> i32;
@@ -159,26 +160,44 @@ unsafe impl Send for Code {}
 // SAFETY: as above.
 unsafe impl Sync for Code {}
 
-/// What the lookup below reports back.
-struct Found {
-    address: u64,
-    error: Option<String>,
+/// Where the answer to a lookup arrives.
+#[derive(Default)]
+struct Answer {
+    address: Mutex<Option<Result<u64, String>>>,
+    arrived: Condvar,
+}
+
+impl Answer {
+    fn wait(&self) -> Result<u64, String> {
+        let mut address = self.address.lock();
+        loop {
+            match address.take() {
+                Some(answer) => return answer,
+                None => self.arrived.wait(&mut address),
+            }
+        }
+    }
 }
 
 extern "C" fn report_lookup(
     error: LLVMErrorRef,
     pairs: LLVMOrcCSymbolMapPairs,
     count: usize,
-    found: *mut c_void,
+    answer: *mut c_void,
 ) {
-    // SAFETY: `found` is the local of `Code::load`, which waits for this call; ORC hands `count` pairs on success.
-    unsafe {
-        let found = &mut *found.cast::<Found>();
-        found.error = take_error(error);
-        if found.error.is_none() && count == 1 {
-            found.address = (*pairs).Sym.Address;
-        }
-    }
+    // SAFETY: `answer` is the reference that `Code::load` gave away for this one call; ORC hands `count` pairs on success,
+    // and the error to consume otherwise.
+    let (answer, found) = unsafe {
+        let answer = Arc::from_raw(answer.cast_const().cast::<Answer>());
+        let found = match take_error(error) {
+            Some(reason) => Err(reason),
+            None if count == 1 => Ok((*pairs).Sym.Address),
+            None => Err(format!("{count} entries where one was asked for")),
+        };
+        (answer, found)
+    };
+    *answer.address.lock() = Some(found);
+    answer.arrived.notify_one();
 }
 
 impl Code {
@@ -188,8 +207,9 @@ impl Code {
         let library = engine.take_library();
         let fail = |reason| LlvmError::Llvm { what: "link a kernel", reason };
         // SAFETY: the library is ours alone until it goes back to the free list. ORC takes over the buffer and the name.
-        // The session has no threads of its own: the lookup links on this thread and reports before it returns, so that
-        // `found` and the two arrays outlive it.
+        // The arrays are read before the lookup returns. The session has no threads of its own, but its queue of work is
+        // shared: another thread that is linking just now may take our work over and report after the lookup has
+        // returned here. So we wait, and what the report is written to is counted, not borrowed.
         unsafe {
             let tracker = LLVMOrcJITDylibCreateResourceTracker(library);
             let mut code = Code { library, tracker, entry: never_linked };
@@ -210,7 +230,7 @@ impl Code {
                 Name: LLVMOrcExecutionSessionIntern(engine.session, c_string(ENTRY).as_ptr()),
                 LookupFlags: LLVMOrcSymbolLookupFlags::LLVMOrcSymbolLookupFlagsRequiredSymbol,
             }];
-            let mut found = Found { address: 0, error: None };
+            let answer = Arc::new(Answer::default());
             LLVMOrcExecutionSessionLookup(
                 engine.session,
                 LLVMOrcLookupKind::LLVMOrcLookupKindStatic,
@@ -219,12 +239,10 @@ impl Code {
                 names.as_mut_ptr(),
                 names.len(),
                 report_lookup,
-                (&raw mut found).cast(),
+                Arc::into_raw(answer.clone()).cast_mut().cast(),
             );
-            if found.address == 0 {
-                return Err(fail(found.error.unwrap_or_else(|| "it exports no entry".into())));
-            }
-            code.entry = std::mem::transmute::<usize, EntryFn>(found.address as usize);
+            let address = answer.wait().map_err(fail)?;
+            code.entry = std::mem::transmute::<usize, EntryFn>(address as usize);
             Ok(code)
         }
     }

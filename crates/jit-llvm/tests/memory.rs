@@ -92,6 +92,21 @@ fn threads_compile_together() {
         }
     });
     assert_eq!((backend.kernels_compiled(), live_kernels()), (32, 0));
+    // Linking alone, from the disk, so that the threads meet inside the linker all the time.
+    let folder = temporary("threads");
+    let backend = cached(&folder);
+    let (m, id) = add(2.0);
+    std::thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| {
+                for _ in 0..300 {
+                    assert_eq!(apply(backend.compile(&m, id).expect("links").as_ref(), 0.5), 2.5);
+                }
+            });
+        }
+    });
+    assert_eq!(live_kernels(), 0);
+    std::fs::remove_dir_all(folder).expect("ours");
 }
 
 fn disk_remembers() {
