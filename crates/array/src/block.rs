@@ -141,9 +141,10 @@ impl Block {
         (self.len() * self.dtype.size()) as u64
     }
 
-    /// Whether nobody else refers to the memory, so that it may be overwritten.
+    /// Whether nobody else refers to the memory and no two elements share theirs, so that it may be overwritten.
     pub fn is_sole_owner(&self) -> bool {
-        self.buffer.is_owned() && Arc::strong_count(&self.buffer) == 1
+        let repeats = self.shape.iter().zip(&self.strides).any(|(&n, &s)| n > 1 && s == 0);
+        self.buffer.is_owned() && Arc::strong_count(&self.buffer) == 1 && !repeats
     }
 
     /// Whether the elements are contiguous in C order.

@@ -56,7 +56,7 @@ impl AxisChunks {
         }
         let size = size.max(1);
         let mut sizes = vec![size; (len / size) as usize];
-        if len % size != 0 {
+        if !len.is_multiple_of(size) {
             sizes.push(len % size);
         }
         AxisChunks::new(sizes)

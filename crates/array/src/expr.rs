@@ -87,7 +87,10 @@ pub struct Node {
 pub struct Expr(Arc<Node>);
 
 static NEXT_ID: AtomicU64 = AtomicU64::new(1);
-static TABLE: LazyLock<Mutex<FxHashMap<u64, SmallVec<[Weak<Node>; 1]>>>> = LazyLock::new(Default::default);
+/// The nodes that are alive, by hash.
+type Table = FxHashMap<u64, SmallVec<[Weak<Node>; 1]>>;
+
+static TABLE: LazyLock<Mutex<Table>> = LazyLock::new(Default::default);
 
 thread_local! {
     static ORIGIN: std::cell::RefCell<Option<Arc<Origin>>> = const { std::cell::RefCell::new(None) };

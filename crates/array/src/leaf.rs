@@ -219,49 +219,107 @@ fn for_each_block(ranges: &[(u32, u32)], mut f: impl FnMut(&[u32])) {
     }
 }
 
+/// Whether a block has the lengths that its place in the grid promises. Views of it are made without further checks.
+fn check_block(block: &Block, chunks: &Chunks, at: &[u32]) -> Result<()> {
+    let fits = block.ndim() == chunks.len()
+        && chunks
+            .iter()
+            .zip(at)
+            .zip(block.shape())
+            .all(|((c, &i), &n)| !c.is_known() || c.sizes()[i as usize] == n as u64);
+    if fits {
+        return Ok(());
+    }
+    Err(ArrayError::bug(format!(
+        "block {at:?} of an array with chunks {chunks:?} has shape {:?}",
+        block.shape()
+    )))
+}
+
 fn assemble(
     chunks: &Chunks,
     spans: &[Span],
     dtype: DType,
     inputs: &mut dyn Iterator<Item = Value>,
 ) -> Result<Block> {
-    let missing = || ArrayError::bug("a task got fewer inputs than it named");
     let blocks = block_ranges(chunks, spans);
+    let mut next = |at: &[u32]| {
+        let value = inputs.next().ok_or_else(|| ArrayError::bug("a task got fewer inputs than it named"))?;
+        let block = value.into_block()?;
+        check_block(&block, chunks, at).map(|()| block)
+    };
     if blocks.iter().all(|(first, last)| first == last) {
-        let mut block = inputs.next().ok_or_else(missing)?.into_block()?;
+        let at: SmallVec<[u32; 4]> = blocks.iter().map(|b| b.0).collect();
+        let mut block = next(&at)?;
         for (axis, span) in spans.iter().enumerate() {
-            if let Span::Range(r) = *span {
-                let begin =
-                    if chunks[axis].is_known() { chunks[axis].start(blocks[axis].0 as usize) } else { 0 };
-                let start = if r.len == 0 { 0 } else { (r.start - begin) as usize };
-                block = block.slice_axis(axis, start, r.step as isize, r.len as usize);
+            let Span::Range(r) = *span else { continue };
+            let begin = if chunks[axis].is_known() { chunks[axis].start(at[axis] as usize) } else { 0 };
+            let start = if r.len == 0 { 0 } else { (r.start - begin) as usize };
+            let last = start as i64 + r.step * (r.len as i64 - 1);
+            if r.len > 0 && last.max(start as i64) >= block.shape()[axis] as i64 {
+                return Err(ArrayError::value(format!(
+                    "position {} along axis {axis} was asked for, but the axis, whose length was unknown before the \
+                     computation, has a block of {} elements there",
+                    last.max(start as i64),
+                    block.shape()[axis]
+                )));
             }
+            block = block.slice_axis(axis, start, r.step as isize, r.len as usize);
         }
         return Ok(block);
     }
-    let shape: Dims = spans.iter().map(|s| if let Span::Range(r) = s { r.len as usize } else { 0 }).collect();
-    let out = Block::alloc(dtype, &shape)?;
+    let mut parts: Vec<(SmallVec<[u32; 4]>, Block)> = Vec::new();
     let mut failed = None;
-    for_each_block(&blocks, |at| {
-        let result = inputs.next().ok_or_else(missing).and_then(Value::into_block).map(|block| {
-            let (mut to, mut from) = (out.clone(), block);
-            for (axis, span) in spans.iter().enumerate() {
-                let Span::Range(r) = *span else { continue };
-                let i = at[axis] as usize;
-                let (begin, end) = (chunks[axis].start(i), chunks[axis].start(i) + chunks[axis].sizes()[i]);
-                let (lo, hi) = positions_in(r, begin, end);
-                let start = if lo < hi { (r.start as i64 + r.step * lo as i64) as u64 - begin } else { 0 };
-                from = from.slice_axis(axis, start as usize, r.step as isize, (hi - lo) as usize);
-                to = to.slice_axis(axis, if lo < hi { lo as usize } else { 0 }, 1, (hi - lo) as usize);
-            }
-            // SAFETY: `out` is fresh; each block fills its own part of it.
-            unsafe { to.assign(&from) };
-        });
-        if let Err(e) = result {
+    for_each_block(&blocks, |at| match next(at) {
+        Ok(block) => parts.push((at.into(), block)),
+        Err(e) => {
             failed.get_or_insert(e);
         }
     });
-    failed.map_or(Ok(out), Err)
+    if let Some(e) = failed {
+        return Err(e);
+    }
+    // Along an axis of unknown lengths the blocks say how long the box is, and they must say the same.
+    let mut shape: Dims = SmallVec::new();
+    for (axis, span) in spans.iter().enumerate() {
+        let len = match span {
+            Span::Range(r) => r.len as usize,
+            Span::Chunk(_) => parts[0].1.shape()[axis],
+        };
+        if let (Span::Chunk(_), Some((_, other))) =
+            (span, parts.iter().find(|(_, b)| b.shape()[axis] != len))
+        {
+            return Err(ArrayError::value(format!(
+                "blocks side by side have different lengths along axis {axis} ({len} and {}): they come from \
+                 boolean masks that do not agree",
+                other.shape()[axis]
+            )));
+        }
+        shape.push(len);
+    }
+    let out = Block::alloc(dtype, &shape)?;
+    for (at, block) in parts {
+        let (mut to, mut from) = (out.clone(), block);
+        for (axis, span) in spans.iter().enumerate() {
+            let Span::Range(r) = *span else { continue };
+            let i = at[axis] as usize;
+            let (begin, end) = if chunks[axis].is_known() {
+                (chunks[axis].start(i), chunks[axis].start(i) + chunks[axis].sizes()[i])
+            } else {
+                (0, from.shape()[axis] as u64)
+            };
+            let (lo, hi) = positions_in(r, begin, end);
+            let start = if lo < hi { (r.start as i64 + r.step * lo as i64) as u64 - begin } else { 0 };
+            from = from.slice_axis(axis, start as usize, r.step as isize, (hi - lo) as usize);
+            to = to.slice_axis(axis, if lo < hi { lo as usize } else { 0 }, 1, (hi - lo) as usize);
+        }
+        if to.shape() != from.shape() {
+            return Err(ArrayError::bug(format!("a block of shape {:?} fills {:?}", from.shape(), to.shape())));
+        }
+        // SAFETY: `out` is fresh; each block fills its own part of it.
+        unsafe { to.assign(&from) };
+    }
+    Ok(out)
 }
 
 /// Which `k` in `0 .. len` have `begin <= start + step * k < end`, as a half-open range.

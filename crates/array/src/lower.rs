@@ -58,10 +58,10 @@ pub fn lower(outputs: &[Expr], destinations: &[Destination], options: Options) -
     }
     for (expr, destination) in outputs.iter().zip(destinations) {
         let mut layer = lowering.made[&expr.id()];
-        if let Destination::Into(_) = destination {
-            if !lowering.direct.contains(&layer) || outputs.iter().filter(|o| *o == expr).count() > 1 {
-                layer = lowering.copy_into(expr, layer, destination.clone());
-            }
+        if let Destination::Into(_) = destination
+            && (!lowering.direct.contains(&layer) || outputs.iter().filter(|o| *o == expr).count() > 1)
+        {
+            layer = lowering.copy_into(expr, layer, destination.clone());
         }
         let count = lowering.layers[layer.0 as usize].len();
         plan_outputs.push((0..count).map(|index| TaskRef { layer, index }).collect());

@@ -103,16 +103,71 @@ impl Runner for PlanRunner<'_> {
     }
 
     fn spill(&self, value: &Value, to: &mut dyn io::Write) -> io::Result<bool> {
-        let Value::Block(block) = value else { return Ok(false) };
-        spill_block(block, to).map(|()| true)
+        if !can_spill(value) {
+            return Ok(false);
+        }
+        spill_value(value, to).map(|()| true)
     }
 
-    fn restore(&self, file: std::fs::File, len: u64) -> io::Result<Value> {
-        restore_block(file, len).map(Value::Block)
+    fn restore(&self, mut file: std::fs::File, _len: u64) -> io::Result<Value> {
+        restore_value(&mut file)
     }
 }
 
-/// The header of a spilled block: dtype in NumPy's spelling, lengths; then the elements in C order.
+/// Whether a value consists of blocks only.
+fn can_spill(value: &Value) -> bool {
+    match value {
+        Value::Block(_) => true,
+        Value::Many(parts) => parts.iter().all(can_spill),
+        Value::Unit | Value::Foreign(_) => false,
+    }
+}
+
+/// A spilled value: 0 and a block, or 1, the number of parts, and these.
+fn spill_value(value: &Value, to: &mut dyn io::Write) -> io::Result<()> {
+    match value {
+        Value::Block(block) => {
+            to.write_all(&0u64.to_le_bytes())?;
+            spill_block(block, to)
+        }
+        Value::Many(parts) => {
+            to.write_all(&1u64.to_le_bytes())?;
+            to.write_all(&(parts.len() as u64).to_le_bytes())?;
+            parts.iter().try_for_each(|p| spill_value(p, to))
+        }
+        Value::Unit | Value::Foreign(_) => {
+            Err(io::Error::other("a value that cannot be spilled was. This is a bug in Pantile"))
+        }
+    }
+}
+
+fn restore_value(file: &mut std::fs::File) -> io::Result<Value> {
+    match number(file)? {
+        0 => restore_block(file).map(Value::Block),
+        1 => {
+            let count = number(file)?;
+            if count > 1 << 20 {
+                return Err(corrupt("number of parts"));
+            }
+            let parts = (0..count).map(|_| restore_value(file)).collect::<io::Result<Vec<_>>>()?;
+            Ok(Value::Many(Arc::new(parts)))
+        }
+        _ => Err(corrupt("kind")),
+    }
+}
+
+fn corrupt(what: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, format!("a spilled value has a corrupt {what}"))
+}
+
+fn number(file: &mut std::fs::File) -> io::Result<u64> {
+    use io::Read;
+    let mut word = [0u8; 8];
+    file.read_exact(&mut word)?;
+    Ok(u64::from_le_bytes(word))
+}
+
+/// A spilled block: dtype in NumPy's spelling, lengths, then the elements in C order.
 fn spill_block(block: &Block, to: &mut dyn io::Write) -> io::Result<()> {
     let descr = block.dtype().descr();
     to.write_all(&(descr.len() as u64).to_le_bytes())?;
@@ -128,17 +183,9 @@ fn spill_block(block: &Block, to: &mut dyn io::Write) -> io::Result<()> {
 }
 
 /// Reads the block back into memory of the pool. Mapping the file instead would leave pages that nobody accounts for.
-fn restore_block(mut file: std::fs::File, _len: u64) -> io::Result<Block> {
+fn restore_block(file: &mut std::fs::File) -> io::Result<Block> {
     use io::Read;
-    let corrupt = |what: &str| {
-        io::Error::new(io::ErrorKind::InvalidData, format!("a spilled block has a corrupt {what}"))
-    };
-    let mut word = [0u8; 8];
-    let mut number = |file: &mut std::fs::File| -> io::Result<u64> {
-        file.read_exact(&mut word)?;
-        Ok(u64::from_le_bytes(word))
-    };
-    let n = number(&mut file)?;
+    let n = number(file)?;
     if n > 64 {
         return Err(corrupt("dtype"));
     }
@@ -146,13 +193,13 @@ fn restore_block(mut file: std::fs::File, _len: u64) -> io::Result<Block> {
     file.read_exact(&mut descr)?;
     let text = std::str::from_utf8(&descr).map_err(|_| corrupt("dtype"))?;
     let (dtype, _) = pantile_types::DType::parse_descr(text).map_err(|_| corrupt("dtype"))?;
-    let ndim = number(&mut file)?;
+    let ndim = number(file)?;
     if ndim > 64 {
         return Err(corrupt("shape"));
     }
     let mut shape = Vec::new();
     for _ in 0..ndim {
-        shape.push(number(&mut file)? as usize);
+        shape.push(number(file)? as usize);
     }
     let block =
         Block::alloc(dtype, &shape).map_err(|e| io::Error::new(io::ErrorKind::OutOfMemory, e.to_string()))?;
@@ -168,12 +215,14 @@ mod tests {
     use pantile_types::{DType, Scalar};
 
     #[test]
-    fn a_spilled_block_comes_back() {
+    fn a_spilled_value_comes_back() {
         let block = Block::full(DType::F64, &[3, 4], Scalar::F64(2.5)).unwrap().slice_axis(1, 3, -1, 4);
         let path = std::env::temp_dir().join(format!("pantile-spill-test-{}", std::process::id()));
-        spill_block(&block, &mut std::fs::File::create(&path).unwrap()).unwrap();
-        let back = restore_block(std::fs::File::open(&path).unwrap(), 0).unwrap();
+        let value = Value::Many(Arc::new(vec![Value::Block(block.clone()), Value::Block(block)]));
+        spill_value(&value, &mut std::fs::File::create(&path).unwrap()).unwrap();
+        let back = restore_value(&mut std::fs::File::open(&path).unwrap()).unwrap();
         std::fs::remove_file(&path).unwrap();
+        let back = back.parts().unwrap()[1].clone().into_block().unwrap();
         assert_eq!(back.shape(), [3, 4]);
         assert_eq!(back.slice_axis(0, 2, 1, 1).slice_axis(1, 1, 1, 1).item(), Scalar::F64(2.5));
     }

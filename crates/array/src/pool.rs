@@ -179,7 +179,12 @@ impl Buffer {
     ///
     /// # Safety
     /// `ptr` is valid for `len` bytes as long as `owner` lives, and nobody writes to it meanwhile except through blocks.
-    pub unsafe fn foreign(ptr: *mut u8, len: usize, owner: Box<dyn Any + Send + Sync>, counted: bool) -> Buffer {
+    pub unsafe fn foreign(
+        ptr: *mut u8,
+        len: usize,
+        owner: Box<dyn Any + Send + Sync>,
+        counted: bool,
+    ) -> Buffer {
         let ptr = NonNull::new(ptr).unwrap_or(NonNull::dangling());
         Buffer { ptr, len, owner: Owner::Foreign(owner, counted) }
     }

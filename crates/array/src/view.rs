@@ -10,7 +10,14 @@ use smallvec::SmallVec;
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum ViewAxis {
     /// Element `i` of this axis is element `start + step * i` of the input axis.
-    Along { input: u32, start: u64, step: i64 },
+    Along {
+        /// Which input axis.
+        input: u32,
+        /// The input position of the first element.
+        start: u64,
+        /// The distance between neighbours, never zero.
+        step: i64,
+    },
     /// All elements of this axis are the same.
     New,
 }

@@ -1,6 +1,8 @@
 //! The passage to `faer`: views, parallelism, and the private trait that gives generic code both our arithmetic and
 //! faer's. No public item mentions faer.
 
+use crate::columns::RealColumns;
+use crate::divide::RealDivide;
 use crate::scalar::Scalar;
 use crate::view::{MatMut, MatRef};
 use faer::traits::ComplexField;
@@ -34,8 +36,11 @@ impl Par {
 }
 
 /// An element type as the generic kernels see it.
-pub(crate) trait Field: Scalar + ComplexField<Real = <Self as Scalar>::Re> {}
-impl<T: Scalar + ComplexField<Real = <T as Scalar>::Re>> Field for T {}
+pub(crate) trait Field:
+    Scalar<Re: RealColumns + RealDivide> + ComplexField<Real = <Self as Scalar>::Re>
+{
+}
+impl<T: Scalar<Re: RealColumns + RealDivide> + ComplexField<Real = <T as Scalar>::Re>> Field for T {}
 
 pub(crate) fn fref<'a, T: Copy>(a: MatRef<'a, T>) -> faer::MatRef<'a, T> {
     // SAFETY: a MatRef promises exactly what faer asks: every position is readable for 'a.

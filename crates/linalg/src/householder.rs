@@ -27,7 +27,7 @@ pub(crate) fn panel_width(k: usize) -> usize {
 }
 
 /// Finds the reflection `H = I - tau (1;v)(1;v)ᴴ` with `Hᴴ (alpha; tail) = (beta; 0)`. `tail` becomes `v`.
-fn reflect<T: Field>(alpha: T, tail: &mut [T]) -> (T, T) {
+pub(crate) fn reflect<T: Field>(alpha: T, tail: &mut [T]) -> (T, T) {
     let zero = <T::Re as Scalar>::ZERO;
     let mut tail_norm = norm(tail);
     if tail_norm == zero && alpha.im() == zero {

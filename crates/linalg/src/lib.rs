@@ -9,9 +9,12 @@
 //! it. Methods for arrays that no memory holds are built by the caller from [`qr_r_only`], [`tsqr_merge`] (tall and
 //! skinny) and the tile kernels [`geqrt`] and [`tsqrt`] (chunked in both directions).
 
+mod bidiagonal;
 mod bridge;
 mod cholesky;
+mod columns;
 mod dispatch;
+mod divide;
 mod eigh;
 mod error;
 mod gemm;
@@ -21,7 +24,9 @@ mod mat;
 mod matmul_int;
 mod qr;
 mod scalar;
+mod secular;
 mod svd;
+mod team;
 mod tile;
 mod view;
 

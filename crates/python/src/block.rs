@@ -45,7 +45,9 @@ pub fn from_numpy(array: &Bound<'_, PyAny>, counted: bool) -> PyResult<Block> {
     let interface = array.getattr(intern!(py, "__array_interface__"))?;
     let interface = interface.cast_into::<PyDict>()?;
     let get = |key: &str| -> PyResult<Bound<'_, PyAny>> {
-        interface.get_item(key)?.ok_or_else(|| PyTypeError::new_err(format!("the array interface lacks `{key}`")))
+        interface
+            .get_item(key)?
+            .ok_or_else(|| PyTypeError::new_err(format!("the array interface lacks `{key}`")))
     };
     let typestr: String = get("typestr")?.extract()?;
     let (dtype, swapped) = crate::convert::parse_dtype(py, &typestr)?;
@@ -76,7 +78,14 @@ pub fn from_numpy(array: &Bound<'_, PyAny>, counted: bool) -> PyResult<Block> {
 }
 
 /// A block over memory that a Python object keeps alive.
-fn wrap(owner: Py<PyAny>, address: usize, dtype: DType, shape: Dims, strides: Strides, counted: bool) -> Block {
+fn wrap(
+    owner: Py<PyAny>,
+    address: usize,
+    dtype: DType,
+    shape: Dims,
+    strides: Strides,
+    counted: bool,
+) -> Block {
     // The lowest and one past the highest byte that the strides reach.
     let (mut low, mut high) = (0isize, dtype.size() as isize);
     if shape.iter().all(|&n| n > 0) {

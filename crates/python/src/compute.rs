@@ -56,7 +56,9 @@ struct RunOptions {
 
 impl RunOptions {
     fn new(options: &Bound<'_, PyDict>) -> PyResult<RunOptions> {
-        let get = |key: &str| -> PyResult<Option<Bound<'_, PyAny>>> { Ok(options.get_item(key)?.filter(|v| !v.is_none())) };
+        let get = |key: &str| -> PyResult<Option<Bound<'_, PyAny>>> {
+            Ok(options.get_item(key)?.filter(|v| !v.is_none()))
+        };
         let executor: Option<String> = get("executor")?.map(|v| v.extract()).transpose()?;
         Ok(RunOptions {
             sync: executor.as_deref() == Some("sync"),
@@ -147,7 +149,11 @@ fn split(plan: &Plan, values: Vec<Value>) -> Vec<Vec<Value>> {
 }
 
 #[pyfunction]
-fn compute<'py>(py: Python<'py>, exprs: Vec<Bound<'py, PyAny>>, options: &Bound<'py, PyDict>) -> PyResult<Bound<'py, PyList>> {
+fn compute<'py>(
+    py: Python<'py>,
+    exprs: Vec<Bound<'py, PyAny>>,
+    options: &Bound<'py, PyDict>,
+) -> PyResult<Bound<'py, PyList>> {
     let options = RunOptions::new(options)?;
     let nodes = exprs.iter().map(node).collect::<PyResult<Vec<Node>>>()?;
     let nodes = share(&nodes);
@@ -201,7 +207,12 @@ fn gather<'py>(py: Python<'py>, n: &Node, values: Vec<Value>) -> PyResult<Bound<
             let mut part = out.clone();
             for (axis, &k) in unravel(&chunks, i as u32).iter().enumerate() {
                 let k = k as usize;
-                part = part.slice_axis(axis, chunks[axis].start(k) as usize, 1, chunks[axis].sizes()[k] as usize);
+                part = part.slice_axis(
+                    axis,
+                    chunks[axis].start(k) as usize,
+                    1,
+                    chunks[axis].sizes()[k] as usize,
+                );
             }
             // SAFETY: `out` is fresh; each block has its own part.
             unsafe { part.assign(block) };
@@ -217,11 +228,16 @@ fn gather<'py>(py: Python<'py>, n: &Node, values: Vec<Value>) -> PyResult<Bound<
                 None => return Err(array_error(py, ArrayError::bug("a value of another engine"))),
             },
             Value::Block(b) => objects.push(to_numpy(py, b, true)?),
-            Value::Unit | Value::Many(_) => return Err(array_error(py, ArrayError::bug("an output is no array"))),
+            Value::Unit | Value::Many(_) => {
+                return Err(array_error(py, ArrayError::bug("an output is no array")));
+            }
         }
     }
     if n.ndim() == 0 {
-        return objects.into_iter().next().ok_or_else(|| array_error(py, ArrayError::bug("an output has no block")));
+        return objects
+            .into_iter()
+            .next()
+            .ok_or_else(|| array_error(py, ArrayError::bug("an output has no block")));
     }
     for c in n.chunks().iter().rev() {
         objects = objects
@@ -290,7 +306,8 @@ fn persist(py: Python<'_>, exprs: Vec<Bound<'_, PyAny>>, options: &Bound<'_, PyD
     for (n, values) in nodes.iter().zip(split(&plan, values)) {
         let mut chunks = n.chunks().clone();
         if chunks.iter().any(|c| !c.is_known()) && n.dtype().scalar().is_some() {
-            let blocks = values.iter().cloned().map(Value::into_block).collect::<Result<Vec<_>, _>>().or_raise(py)?;
+            let blocks =
+                values.iter().cloned().map(Value::into_block).collect::<Result<Vec<_>, _>>().or_raise(py)?;
             chunks = actual_chunks(&chunks, &blocks).or_raise(py)?;
         }
         let single = match values.as_slice() {
@@ -311,7 +328,10 @@ fn persist(py: Python<'_>, exprs: Vec<Bound<'_, PyAny>>, options: &Bound<'_, PyD
 enum Place {
     Native(Py<NativeTarget>),
     /// Anything with `__setitem__`.
-    Python { object: Py<PyAny>, lock: Option<Arc<parking_lot::Mutex<()>>> },
+    Python {
+        object: Py<PyAny>,
+        lock: Option<Arc<parking_lot::Mutex<()>>>,
+    },
 }
 
 /// Writes each block of its input to a target.
@@ -383,7 +403,9 @@ fn store(py: Python<'_>, pairs: Vec<StorePair<'_>>, lock: bool, options: &Bound<
         let mut node = e.get().node.clone();
         let shape = node
             .known_shape()
-            .ok_or_else(|| ArrayError::value("cannot store an array of unknown shape: call compute_chunk_sizes() first"))
+            .ok_or_else(|| {
+                ArrayError::value("cannot store an array of unknown shape: call compute_chunk_sizes() first")
+            })
             .or_raise(py)?;
         let native = target.cast::<NativeTarget>().ok().map(|t| t.clone().unbind());
         let target_shape: Vec<u64> = match &native {
@@ -396,13 +418,19 @@ fn store(py: Python<'_>, pairs: Vec<StorePair<'_>>, lock: bool, options: &Bound<
                 let n = target_shape.get(axis).copied().unwrap_or(0) as isize;
                 let i = s.indices(n)?;
                 if i.step < 1 || i.slicelength as u64 != shape[axis] {
-                    let text = format!("the region {s} of axis {axis} has {} positions for {}", i.slicelength, shape[axis]);
+                    let text = format!(
+                        "the region {s} of axis {axis} has {} positions for {}",
+                        i.slicelength, shape[axis]
+                    );
                     return Err(ArrayError::value(text)).or_raise(py);
                 }
                 offset[axis] = (i.start as u64, i.step as u64);
             }
         } else if target_shape != shape.to_vec() {
-            let text = format!("cannot store an array of shape {:?} in a target of shape {target_shape:?}", shape.to_vec());
+            let text = format!(
+                "cannot store an array of shape {:?} in a target of shape {target_shape:?}",
+                shape.to_vec()
+            );
             return Err(ArrayError::value(text)).or_raise(py);
         }
         if let Some(stored) = native.as_ref().and_then(|t| t.get().stored_chunks()) {
@@ -431,13 +459,21 @@ fn whole_chunks(node: &Node, stored: &[u64]) -> Chunks {
         .map(|(c, &s)| {
             let len = c.len().unwrap_or(0);
             let aligned = c.is_known() && (0..c.count()).all(|i| c.start(i) % s.max(1) == 0);
-            if aligned { c.clone() } else { AxisChunks::uniform(len, c.longest().max(1).div_ceil(s.max(1)) * s.max(1)) }
+            if aligned {
+                c.clone()
+            } else {
+                AxisChunks::uniform(len, c.longest().max(1).div_ceil(s.max(1)) * s.max(1))
+            }
         })
         .collect()
 }
 
 /// A plan for looking at: nothing is allocated for its outputs.
-fn plan_for(py: Python<'_>, exprs: &[Bound<'_, PyAny>], options: lower::Options) -> PyResult<(Vec<Node>, Plan)> {
+fn plan_for(
+    py: Python<'_>,
+    exprs: &[Bound<'_, PyAny>],
+    options: lower::Options,
+) -> PyResult<(Vec<Node>, Plan)> {
     let nodes = exprs.iter().map(node).collect::<PyResult<Vec<Node>>>()?;
     let nodes = share(&nodes);
     let plan = lower(&nodes, &vec![Destination::Fresh; nodes.len()], options).or_raise(py)?;
@@ -445,7 +481,11 @@ fn plan_for(py: Python<'_>, exprs: &[Bound<'_, PyAny>], options: lower::Options)
 }
 
 #[pyfunction]
-fn explain<'py>(py: Python<'py>, exprs: Vec<Bound<'py, PyAny>>, options: &Bound<'py, PyDict>) -> PyResult<Bound<'py, PyDict>> {
+fn explain<'py>(
+    py: Python<'py>,
+    exprs: Vec<Bound<'py, PyAny>>,
+    options: &Bound<'py, PyDict>,
+) -> PyResult<Bound<'py, PyDict>> {
     let options = RunOptions::new(options)?;
     let (nodes, plan) = plan_for(py, &exprs, options.lowering())?;
     let graph = Graph::expand(&plan.graph_layers(), &plan.output_tasks())
@@ -496,8 +536,10 @@ fn graph<'py>(py: Python<'py>, exprs: Vec<Bound<'py, PyAny>>) -> PyResult<Bound<
         .map_err(|e| array_error(py, ArrayError::bug(e.to_string())))?;
     let order = order(&graph);
     let d = PyDict::new(py);
-    let tasks: Vec<(u32, u32)> = graph.ids().map(|id| (graph.task(id).layer.0, graph.task(id).index)).collect();
-    let inputs: Vec<Vec<u32>> = graph.ids().map(|id| graph.inputs(id).iter().map(|i| i.0).collect()).collect();
+    let tasks: Vec<(u32, u32)> =
+        graph.ids().map(|id| (graph.task(id).layer.0, graph.task(id).index)).collect();
+    let inputs: Vec<Vec<u32>> =
+        graph.ids().map(|id| graph.inputs(id).iter().map(|i| i.0).collect()).collect();
     d.set_item("tasks", tasks)?;
     d.set_item("inputs", inputs)?;
     d.set_item("labels", plan.layers.iter().map(|l| l.label().to_string()).collect::<Vec<_>>())?;
@@ -521,11 +563,14 @@ fn expressions<'py>(py: Python<'py>, exprs: Vec<Bound<'py, PyAny>>) -> PyResult<
         d.set_item("chunks", n.chunks().iter().map(AxisChunks::count).collect::<Vec<_>>())?;
         d.set_item("blocks", block_count(n.chunks()))?;
         d.set_item("root", roots.contains(&n.id()))?;
-        d.set_item("python", match n.kind() {
-            Kind::Source(s) => s.is_python(),
-            Kind::Op(op, _) => op.is_python(),
-            _ => false,
-        })?;
+        d.set_item(
+            "python",
+            match n.kind() {
+                Kind::Source(s) => s.is_python(),
+                Kind::Op(op, _) => op.is_python(),
+                _ => false,
+            },
+        )?;
         list.append(d)?;
     }
     Ok(list)

@@ -39,7 +39,9 @@ pub fn weak(v: &Bound<'_, PyAny>) -> PyResult<Option<Weak>> {
         return Ok(Some(Weak::Bool(v.extract()?)));
     }
     if v.is_exact_instance_of::<PyInt>() {
-        let wide = v.extract::<i128>().unwrap_or_else(|_| if v.lt(0).unwrap_or(false) { i128::MIN } else { i128::MAX });
+        let wide = v
+            .extract::<i128>()
+            .unwrap_or_else(|_| if v.lt(0).unwrap_or(false) { i128::MIN } else { i128::MAX });
         return Ok(Some(Weak::Int(wide)));
     }
     if v.is_exact_instance_of::<PyFloat>() {
@@ -58,7 +60,8 @@ pub fn memory(py: Python<'_>, array: &Bound<'_, PyAny>, chunks: Option<Chunks>) 
     if block.ndim() == 0 {
         return Ok(fill(block.item(), block.dtype(), Chunks::new()));
     }
-    let chunks = chunks.unwrap_or_else(|| block.shape().iter().map(|&n| AxisChunks::whole(n as u64)).collect());
+    let chunks =
+        chunks.unwrap_or_else(|| block.shape().iter().map(|&n| AxisChunks::whole(n as u64)).collect());
     let dtype = block.dtype();
     let _ = py;
     Ok(Node::new(Kind::Source(Arc::new(MemorySource::new(block))), dtype, chunks))
@@ -112,7 +115,10 @@ fn optional_int(v: &Bound<'_, PyAny>) -> PyResult<Option<i64>> {
         PyTypeError::new_err("slice indices must be integers or None or have an __index__ method")
     })?;
     // Beyond 64 bits every bound means the end.
-    Ok(Some(v.extract::<i64>().unwrap_or_else(|_| if v.lt(0).unwrap_or(false) { i64::MIN / 2 } else { i64::MAX / 2 })))
+    Ok(Some(
+        v.extract::<i64>()
+            .unwrap_or_else(|_| if v.lt(0).unwrap_or(false) { i64::MIN / 2 } else { i64::MAX / 2 }),
+    ))
 }
 
 fn index_entry(k: &Bound<'_, PyAny>, out: &mut Vec<Index>) -> PyResult<()> {
@@ -123,7 +129,11 @@ fn index_entry(k: &Bound<'_, PyAny>, out: &mut Vec<Index>) -> PyResult<()> {
         out.push(Index::Ellipsis);
     } else if let Ok(s) = k.cast::<PySlice>() {
         let part = |name| -> PyResult<Option<i64>> { optional_int(&s.getattr(name)?) };
-        out.push(Index::Slice(part(intern!(py, "start"))?, part(intern!(py, "stop"))?, part(intern!(py, "step"))?));
+        out.push(Index::Slice(
+            part(intern!(py, "start"))?,
+            part(intern!(py, "stop"))?,
+            part(intern!(py, "step"))?,
+        ));
     } else if let Ok(e) = k.cast::<Expr>() {
         let e = &e.get().node;
         if e.dtype() != DType::Bool {
@@ -195,27 +205,37 @@ pub fn chunk_specs(v: &Bound<'_, PyAny>) -> PyResult<Vec<ChunkSpec>> {
                 out.push(ChunkSpec::Auto);
                 continue;
             }
-            return Err(PyValueError::new_err(format!("chunks are lengths, \"auto\", sizes such as \"64MB\", or -1; not {text}")));
+            return Err(PyValueError::new_err(format!(
+                "chunks are lengths, \"auto\", sizes such as \"64MB\", or -1; not {text}"
+            )));
         }
         if s.is_instance_of::<PyInt>() || s.hasattr("__index__")? {
             let n: i64 = s.call_method0("__index__")?.extract()?;
             out.push(match n {
                 -1 => ChunkSpec::Whole,
                 n if n >= 0 => ChunkSpec::Size(n as u64),
-                n => return Err(PyValueError::new_err(format!("a chunk cannot have length {n}; -1 means the whole axis"))),
+                n => {
+                    return Err(PyValueError::new_err(format!(
+                        "a chunk cannot have length {n}; -1 means the whole axis"
+                    )));
+                }
             });
             continue;
         }
         let parts: Vec<Bound<'_, PyAny>> = s.try_iter()?.collect::<PyResult<_>>()?;
-        if let [first, second] = parts.as_slice() {
-            if first.extract::<String>().is_ok_and(|t| t == "bytes") {
-                out.push(ChunkSpec::Bytes(second.extract()?));
-                continue;
-            }
+        if let [first, second] = parts.as_slice()
+            && first.extract::<String>().is_ok_and(|t| t == "bytes")
+        {
+            out.push(ChunkSpec::Bytes(second.extract()?));
+            continue;
         }
         let sizes: Vec<u64> = parts
             .iter()
-            .map(|p| p.extract::<u64>().map_err(|_| PyValueError::new_err(format!("a chunk's length must be a whole number, not {p}"))))
+            .map(|p| {
+                p.extract::<u64>().map_err(|_| {
+                    PyValueError::new_err(format!("a chunk's length must be a whole number, not {p}"))
+                })
+            })
             .collect::<PyResult<_>>()?;
         out.push(ChunkSpec::Explicit(sizes));
     }
@@ -234,5 +254,8 @@ pub fn chunks_to_py<'py>(py: Python<'py>, chunks: &Chunks) -> PyResult<Bound<'py
 /// The inverse of `chunks_to_py`: explicit lengths, `None` where unknown.
 pub fn chunks_from_py(v: &Bound<'_, PyAny>) -> PyResult<Chunks> {
     let axes: Vec<Vec<Option<u64>>> = v.extract()?;
-    Ok(axes.into_iter().map(|a| AxisChunks::new(a.into_iter().map(|n| n.unwrap_or(UNKNOWN)).collect())).collect())
+    Ok(axes
+        .into_iter()
+        .map(|a| AxisChunks::new(a.into_iter().map(|n| n.unwrap_or(UNKNOWN)).collect()))
+        .collect())
 }

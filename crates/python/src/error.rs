@@ -7,15 +7,26 @@ use pantile_array::error::UserKind;
 use pantile_array::plan::TaskError;
 use pantile_exec::RunError;
 use pyo3::exceptions::{
-    PyIndexError, PyKeyboardInterrupt, PyMemoryError, PyOSError, PyOverflowError, PyRuntimeError, PyTypeError, PyValueError,
+    PyIndexError, PyKeyboardInterrupt, PyMemoryError, PyOSError, PyOverflowError, PyRuntimeError,
+    PyTypeError, PyValueError,
 };
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::PyType;
 
-pyo3::create_exception!(pantile, UnsupportedError, pyo3::exceptions::PyNotImplementedError, "Possible in principle, but not here.");
+pyo3::create_exception!(
+    pantile,
+    UnsupportedError,
+    pyo3::exceptions::PyNotImplementedError,
+    "Possible in principle, but not here."
+);
 pyo3::create_exception!(pantile, InternalError, PyRuntimeError, "A mistake in Pantile itself.");
-pyo3::create_exception!(pantile, MemoryLimitError, PyMemoryError, "The computation does not fit the memory limit.");
+pyo3::create_exception!(
+    pantile,
+    MemoryLimitError,
+    PyMemoryError,
+    "The computation does not fit the memory limit."
+);
 
 /// A Python exception carried through the engine.
 pub struct Raised(pub Py<PyAny>);

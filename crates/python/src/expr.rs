@@ -83,7 +83,8 @@ impl Drop for Here {
 fn user_frame(py: Python<'_>) -> PyResult<Option<Arc<Origin>>> {
     static GET_FRAME: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
     static PACKAGE: PyOnceLock<String> = PyOnceLock::new();
-    let get_frame = GET_FRAME.get_or_try_init(py, || PyResult::Ok(py.import("sys")?.getattr("_getframe")?.unbind()))?;
+    let get_frame =
+        GET_FRAME.get_or_try_init(py, || PyResult::Ok(py.import("sys")?.getattr("_getframe")?.unbind()))?;
     let package = PACKAGE.get_or_try_init(py, || -> PyResult<String> {
         let file: String = py.import("pantile")?.getattr("__file__")?.extract()?;
         Ok(file.trim_end_matches("__init__.py").to_string())

@@ -43,7 +43,13 @@ fn element(py: Python<'_>, descr: &str) -> PyResult<ElementLayout> {
         .or_raise(py)
 }
 
-fn hdf5(py: Python<'_>, reader: Reader, descr: &str, text: String, chunks: &Bound<'_, PyAny>) -> PyResult<Expr> {
+fn hdf5(
+    py: Python<'_>,
+    reader: Reader,
+    descr: &str,
+    text: String,
+    chunks: &Bound<'_, PyAny>,
+) -> PyResult<Expr> {
     let (dtype, _) = parse_dtype(py, descr)?;
     let chunks = chunks_from_py(chunks)?;
     let source = Hdf5Source::new(reader, dtype, text);
@@ -110,7 +116,9 @@ fn from_hdf5_chunked(
         fill_value: fill,
         chunks: index
             .into_iter()
-            .map(|(at, offset, stored_bytes, filter_mask)| (at, ChunkEntry { offset, stored_bytes, filter_mask }))
+            .map(|(at, offset, stored_bytes, filter_mask)| {
+                (at, ChunkEntry { offset, stored_bytes, filter_mask })
+            })
             .collect(),
     };
     let reader = io(py, Reader::chunked(layout))?;
@@ -158,7 +166,7 @@ fn from_zarr(py: Python<'_>, path: PathBuf, name: &str, chunks: &Bound<'_, PyAny
 
 enum Writer {
     Npy(NpyWriter),
-    Zarr(ZarrWriter),
+    Zarr(Box<ZarrWriter>),
     Closed,
 }
 
@@ -216,7 +224,8 @@ impl NativeTarget {
 
 fn compressor(name: &str, level: i32) -> PyResult<Compressor> {
     let unsigned = level.max(0) as u32;
-    let blosc = |codec: &str| Compressor::Blosc { codec: codec.into(), level: unsigned, shuffle: BloscShuffle::Byte };
+    let blosc =
+        |codec: &str| Compressor::Blosc { codec: codec.into(), level: unsigned, shuffle: BloscShuffle::Byte };
     Ok(match name {
         "gzip" => Compressor::Gzip { level: unsigned },
         "zlib" => Compressor::Zlib { level: unsigned },
@@ -250,7 +259,11 @@ fn create_zarr(
     overwrite: bool,
     attributes: String,
 ) -> PyResult<NativeTarget> {
-    let fill = numpy(py)?.getattr("asarray")?.call1((fill_value, dtype))?.call_method0("tobytes")?.extract::<Vec<u8>>()?;
+    let fill = numpy(py)?
+        .getattr("asarray")?
+        .call1((fill_value, dtype))?
+        .call_method0("tobytes")?
+        .extract::<Vec<u8>>()?;
     let spec = ZarrSpec {
         shape,
         chunks,
@@ -263,7 +276,7 @@ fn create_zarr(
         attributes_json: attributes,
     };
     let writer = io(py, ZarrWriter::create(&path, name, &spec))?;
-    Ok(NativeTarget { writer: RwLock::new(Writer::Zarr(writer)) })
+    Ok(NativeTarget { writer: RwLock::new(Writer::Zarr(Box::new(writer))) })
 }
 
 #[pyfunction]

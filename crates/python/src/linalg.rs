@@ -59,18 +59,28 @@ fn solve(py: Python<'_>, a: &Expr, b: &Expr) -> PyResult<Expr> {
 }
 
 #[pyfunction]
-fn solve_triangular(py: Python<'_>, a: &Expr, b: &Expr, lower: bool, trans: u8, unit_diagonal: bool) -> PyResult<Expr> {
+fn solve_triangular(
+    py: Python<'_>,
+    a: &Expr,
+    b: &Expr,
+    lower: bool,
+    trans: u8,
+    unit_diagonal: bool,
+) -> PyResult<Expr> {
     let _here = Here::new(py);
     let trans = match trans {
         0 => Trans::No,
         1 => Trans::Transpose,
         2 => Trans::Adjoint,
         other => {
-            let text = format!("trans must be 0 (A), 1 (its transpose) or 2 (its conjugate transpose), not {other}");
+            let text =
+                format!("trans must be 0 (A), 1 (its transpose) or 2 (its conjugate transpose), not {other}");
             return Err(pyo3::exceptions::PyValueError::new_err(text));
         }
     };
-    Ok(linalg::solve_triangular(&a.node, &b.node, lower, trans, unit_diagonal, &limits()).or_raise(py)?.into())
+    Ok(linalg::solve_triangular(&a.node, &b.node, lower, trans, unit_diagonal, &limits())
+        .or_raise(py)?
+        .into())
 }
 
 #[pyfunction]

@@ -24,7 +24,8 @@ fn groups() -> Vec<u64> {
     let number = |path: String| read_to_string(path).ok().and_then(|t| t.trim().parse::<u64>().ok());
     for line in read_to_string("/proc/self/cgroup").unwrap_or_default().lines() {
         let mut parts = line.splitn(3, ':');
-        let (_, controllers, mut path) = (parts.next(), parts.next().unwrap_or(""), parts.next().unwrap_or("/"));
+        let (_, controllers, mut path) =
+            (parts.next(), parts.next().unwrap_or(""), parts.next().unwrap_or("/"));
         let (root, file) = if controllers.is_empty() {
             ("/sys/fs/cgroup", "memory.max")
         } else if controllers.split(',').any(|c| c == "memory") {
@@ -45,6 +46,8 @@ fn groups() -> Vec<u64> {
 
 /// The memory that this process holds now, in bytes: its resident set.
 pub fn resident() -> u64 {
-    let pages = read_to_string("/proc/self/statm").ok().and_then(|t| t.split_whitespace().nth(1)?.parse::<u64>().ok());
+    let pages = read_to_string("/proc/self/statm")
+        .ok()
+        .and_then(|t| t.split_whitespace().nth(1)?.parse::<u64>().ok());
     pages.unwrap_or(0) * 4096
 }

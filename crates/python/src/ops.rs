@@ -1,12 +1,16 @@
 //! Functions that build expressions.
 
-use crate::convert::{Ints, arg, chunk_specs, chunks_from_py, chunks_to_py, dtype, indices, memory, node, weak};
+use crate::convert::{
+    Ints, arg, chunk_specs, chunks_from_py, chunks_to_py, dtype, indices, memory, node, weak,
+};
 use crate::error::OrRaise;
 use crate::expr::{Expr, Here};
 use pantile_array::chunks::{AxisChunks, normalize};
 use pantile_array::error::ArrayError;
 use pantile_array::ops::elementwise::{self, Arg};
-use pantile_array::ops::{assign as assignment, contract, index as indexing, join, reduction, scan as scanning, shape};
+use pantile_array::ops::{
+    assign as assignment, contract, index as indexing, join, reduction, scan as scanning, shape,
+};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyTuple};
 
@@ -170,9 +174,10 @@ fn reduce(
     let _here = Here::new(py);
     let initial = match initial {
         None => None,
-        Some(v) => Some(weak(v)?.ok_or_else(|| {
-            pyo3::exceptions::PyTypeError::new_err("initial must be a Python number")
-        })?),
+        Some(v) => Some(
+            weak(v)?
+                .ok_or_else(|| pyo3::exceptions::PyTypeError::new_err("initial must be a Python number"))?,
+        ),
     };
     let params = reduction::Params {
         axes: axes.map(|a| a.into_iter().collect()),
@@ -239,7 +244,12 @@ fn reshape(py: Python<'_>, e: &Expr, shape: Vec<i64>) -> PyResult<Expr> {
 }
 
 #[pyfunction]
-fn concatenate(py: Python<'_>, arrays: Vec<Bound<'_, PyAny>>, axis: usize, dtype: Option<&str>) -> PyResult<Expr> {
+fn concatenate(
+    py: Python<'_>,
+    arrays: Vec<Bound<'_, PyAny>>,
+    axis: usize,
+    dtype: Option<&str>,
+) -> PyResult<Expr> {
     let _here = Here::new(py);
     let nodes = arrays.iter().map(node).collect::<PyResult<Vec<_>>>()?;
     let dtype = dtype.map(|d| self::dtype(py, d)).transpose()?;

@@ -36,7 +36,15 @@ impl Observer for Counters {
             *n += 1;
         }
     }
-    fn task_finished(&self, _task: TaskId, what: TaskRef, _worker: u32, _start_ns: u64, _end_ns: u64, _bytes: u64) {
+    fn task_finished(
+        &self,
+        _task: TaskId,
+        what: TaskRef,
+        _worker: u32,
+        _start_ns: u64,
+        _end_ns: u64,
+        _bytes: u64,
+    ) {
         self.done.fetch_add(1, Relaxed);
         if let Some(n) = self.running.lock().get_mut(what.layer.0 as usize) {
             *n = n.saturating_sub(1);

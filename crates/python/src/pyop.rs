@@ -116,7 +116,9 @@ impl PythonOp {
                     Some(v) => v.object.bind(py).clone(),
                     None => return Err(PyValueError::new_err("a value of another engine")),
                 },
-                Value::Unit | Value::Many(_) => return Err(PyValueError::new_err("a value that is no array")),
+                Value::Unit | Value::Many(_) => {
+                    return Err(PyValueError::new_err("a value that is no array"));
+                }
             });
         }
         let result = self.function.bind(py).call1(PyTuple::new(py, args)?)?;
@@ -155,8 +157,12 @@ impl BlockOp for PythonOp {
         Python::attach(|py| self.call(py, at, inputs).map_err(|e| raised(py, e)))
     }
     fn bytes(&self, at: &[u32]) -> u64 {
-        let len: u64 =
-            self.output.iter().zip(at).map(|(c, &i)| if c.is_known() { c.sizes()[i as usize] } else { 1 }).product();
+        let len: u64 = self
+            .output
+            .iter()
+            .zip(at)
+            .map(|(c, &i)| if c.is_known() { c.sizes()[i as usize] } else { 1 })
+            .product();
         len * self.dtype.size() as u64
     }
     fn is_python(&self) -> bool {
@@ -193,7 +199,11 @@ fn blockwise(
                     before: axis.get_item(2)?.extract()?,
                     after: axis.get_item(3)?.extract()?,
                 },
-                other => return Err(PyValueError::new_err(format!("an axis is block, window or whole, not {other:?}"))),
+                other => {
+                    return Err(PyValueError::new_err(format!(
+                        "an axis is block, window or whole, not {other:?}"
+                    )));
+                }
             };
             let (out_axis, known_needed) = match map {
                 AxisMap::Block(a) => (Some(a), false),
@@ -210,7 +220,9 @@ fn blockwise(
                 )));
             }
             if known_needed && !cut.is_known() {
-                let text = format!("axis {k} of an input of {name} has an unknown length: call compute_chunk_sizes() first");
+                let text = format!(
+                    "axis {k} of an input of {name} has an unknown length: call compute_chunk_sizes() first"
+                );
                 return Err(ArrayError::value(text)).or_raise(py);
             }
             maps.push(map);

@@ -62,8 +62,12 @@ fn random(
     chunks: &Bound<'_, PyAny>,
 ) -> PyResult<Expr> {
     let _here = Here::new(py);
-    let missing = |name: &str| pyo3::exceptions::PyTypeError::new_err(format!("{distribution} needs the parameter `{name}`"));
-    let get = |name: &str| -> PyResult<Bound<'_, PyAny>> { parameters.get_item(name)?.ok_or_else(|| missing(name)) };
+    let missing = |name: &str| {
+        pyo3::exceptions::PyTypeError::new_err(format!("{distribution} needs the parameter `{name}`"))
+    };
+    let get = |name: &str| -> PyResult<Bound<'_, PyAny>> {
+        parameters.get_item(name)?.ok_or_else(|| missing(name))
+    };
     let f = |name: &str| -> PyResult<f64> { get(name)?.extract() };
     let distribution = match distribution {
         "random" => D::Random,

@@ -103,7 +103,8 @@ fn from_python(
     let _here = Here::new(py);
     let dtype = self::dtype(py, dtype)?;
     if dtype.scalar().is_none() {
-        let text = format!("arrays of dtype {} have no native blocks; use map_blocks to convert them", dtype.name());
+        let text =
+            format!("arrays of dtype {} have no native blocks; use map_blocks to convert them", dtype.name());
         return Err(array_error(py, pantile_array::ArrayError::Unsupported(text)));
     }
     let source = PythonSource {

@@ -205,7 +205,7 @@ impl Scalar {
     pub fn from_i64(ty: ScalarType, v: i64) -> Scalar {
         match ty {
             ScalarType::Bool => Scalar::Bool(v != 0),
-            ScalarType::F16 => Scalar::F16(half::f16::from_f64(v as f64).to_bits()),
+            ScalarType::F16 => Scalar::F16(half_from_f64(v as f64).to_bits()),
             ScalarType::F32 => Scalar::F32(v as f32),
             ScalarType::F64 => Scalar::F64(v as f64),
             ScalarType::C64 => Scalar::C64(v as f32, 0.0),
@@ -217,7 +217,7 @@ impl Scalar {
     /// A float-valued scalar of a floating or complex type. `None` for `Bool` and integers.
     pub fn from_f64(ty: ScalarType, v: f64) -> Option<Scalar> {
         Some(match ty {
-            ScalarType::F16 => Scalar::F16(half::f16::from_f64(v).to_bits()),
+            ScalarType::F16 => Scalar::F16(half_from_f64(v).to_bits()),
             ScalarType::F32 => Scalar::F32(v as f32),
             ScalarType::F64 => Scalar::F64(v),
             ScalarType::C64 => Scalar::C64(v as f32, 0.0),
@@ -229,6 +229,20 @@ impl Scalar {
 
 const fn mask(t: ScalarType) -> u128 {
     (1u128 << (t.size() * 8)) - 1
+}
+
+/// The nearest half, ties to even.
+///
+/// `half::f16::from_f64` goes through f32 where the machine converts from that, and so rounds twice. Rounding to odd on
+/// the way (truncate, and set the last bit if anything was lost) keeps what the second rounding needs to know.
+pub fn half_from_f64(v: f64) -> half::f16 {
+    let near = v as f32;
+    let back = near as f64;
+    if back == v || v.is_nan() {
+        return half::f16::from_f32(near);
+    }
+    let towards_zero = near.to_bits() - u32::from(back.abs() > v.abs());
+    half::f16::from_f32(f32::from_bits(towards_zero | 1))
 }
 
 impl PartialEq for Scalar {

@@ -81,13 +81,13 @@ impl Plan {
         // Folding into a few results, element by element, wastes the vector lanes: then reduce along the inner loop.
         if !store && merged.len() >= 2 {
             let last = merged.len() - 1;
-            if !merged[last].reduced && merged[last].len < 8 {
-                if let Some(k) =
+            if !merged[last].reduced
+                && merged[last].len < 8
+                && let Some(k) =
                     (0..last).rev().find(|&k| merged[k].reduced && merged[k].len > merged[last].len)
-                {
-                    let axis = merged.remove(k);
-                    merged.push(axis);
-                }
+            {
+                let axis = merged.remove(k);
+                merged.push(axis);
             }
         }
 

@@ -66,13 +66,18 @@ pub fn run(call: &Call<'_>) -> Result<()> {
         call.coords.iter().map(|c| c.steps.iter().map(|&s| s as isize).collect::<SmallVec<[isize; 4]>>()),
     );
     let sizes: SmallVec<[usize; 6]> = memory.iter().map(|b| b.dtype().size()).collect();
-    let axes: SmallVec<[Axis; 6]> = (0..call.shape.len())
+    let mut axes: SmallVec<[Axis; 6]> = (0..call.shape.len())
         .map(|k| Axis {
             len: call.shape[k],
             reduced: call.reduced[k],
             strides: strides.iter().map(|s| s[k]).collect(),
         })
         .collect();
+    if axes.is_empty() {
+        // Only axes tell how many operands there are, coordinates included: a single position is an axis of length one.
+        let still = SmallVec::from_elem(0, strides.len());
+        axes.push(Axis { len: 1, reduced: matches!(call.mode, Mode::Reduce(_)), strides: still });
+    }
     let arg_reduction = matches!(call.mode, Mode::Reduce(r) if r.needs_position());
     let plan = Plan::new(axes, &sizes, call.leaves.len(), matches!(call.mode, Mode::Store), !arg_reduction);
     let key = cache::Key {

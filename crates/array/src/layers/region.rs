@@ -2,7 +2,7 @@
 
 use crate::block::{Block, Dims};
 use crate::chunks::Chunks;
-use crate::error::Result;
+use crate::error::{ArrayError, Result};
 use crate::kernel::Coordinate;
 use crate::leaf::{BoxAxis, Leaf};
 use crate::program::Program;
@@ -17,7 +17,14 @@ use std::sync::Arc;
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum CoordAxis {
     /// `start + step * i` along this axis.
-    Along { axis: usize, start: i64, step: i64 },
+    Along {
+        /// Which axis.
+        axis: usize,
+        /// The value at position zero.
+        start: i64,
+        /// How much it grows from one position to the next.
+        step: i64,
+    },
     /// The same everywhere.
     Fixed(i64),
 }
@@ -61,7 +68,7 @@ impl Region {
         }
         let mut shape: Dims = SmallVec::new();
         for (axis, b) in at.iter().enumerate() {
-            shape.push(match b {
+            let len = match b {
                 BoxAxis::Range(r) => r.len as usize,
                 // Only the blocks know: those that walk the axis.
                 BoxAxis::Chunk(_) => self
@@ -70,12 +77,23 @@ impl Region {
                     .zip(&blocks)
                     .find(|(l, _)| matches!(l.view.axes[axis], ViewAxis::Along { .. }))
                     .map_or(1, |(_, b)| b.shape()[axis]),
-            });
+            };
+            let walks = |l: &Leaf| matches!(l.view.axes[axis], ViewAxis::Along { .. });
+            let other = self.leaves.iter().zip(&blocks).find(|(l, b)| walks(l) && b.shape()[axis] != len);
+            if let Some((_, other)) = other {
+                return Err(ArrayError::value(format!(
+                    "operands could not be broadcast together: along axis {axis} their blocks have {len} and {} \
+                     elements (lengths that were unknown before the computation, after boolean masks)",
+                    other.shape()[axis]
+                )));
+            }
+            shape.push(len);
         }
         for block in &mut blocks {
             if block.shape() != &shape[..] {
                 let strides = block.strides().into();
-                // SAFETY: only axes of stride zero are widened, which reaches no further element.
+                // SAFETY: axes that a leaf walks have this length already (checked above), so that only axes of stride zero are
+                // widened, which reaches no further element.
                 *block = unsafe { block.restride(0, shape.clone(), strides) };
             }
         }

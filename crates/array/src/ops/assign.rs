@@ -28,7 +28,9 @@ pub fn assign(e: &Expr, indices: &[Index], value: &Arg) -> Result<Expr> {
         ));
     }
     let shape = e.known_shape().ok_or_else(|| {
-        ArrayError::value("cannot assign to a part of an array of unknown length: call compute_chunk_sizes() first")
+        ArrayError::value(
+            "cannot assign to a part of an array of unknown length: call compute_chunk_sizes() first",
+        )
     })?;
     // Indexing the array tells where the part lies: a view.
     let part = index(e, indices)?;
@@ -37,7 +39,8 @@ pub fn assign(e: &Expr, indices: &[Index], value: &Arg) -> Result<Expr> {
         Kind::View(input, view) if input == e => view.clone(),
         // The array is a view itself: index something that is not.
         _ => {
-            let plain = super::elementwise::fill(pantile_types::Scalar::Bool(false), DType::Bool, e.chunks().clone());
+            let plain =
+                super::elementwise::fill(pantile_types::Scalar::Bool(false), DType::Bool, e.chunks().clone());
             let part = index(&plain, indices)?;
             match part.kind() {
                 Kind::View(_, view) => view.clone(),
@@ -46,7 +49,8 @@ pub fn assign(e: &Expr, indices: &[Index], value: &Arg) -> Result<Expr> {
         }
     };
     let value = value.to_expr(e.dtype())?;
-    let fits = value.ndim() <= part.ndim() || value.chunks()[..value.ndim() - part.ndim()].iter().all(|c| c.len() == Some(1));
+    let fits = value.ndim() <= part.ndim()
+        || value.chunks()[..value.ndim() - part.ndim()].iter().all(|c| c.len() == Some(1));
     if !fits {
         return Err(ArrayError::value(format!(
             "could not broadcast input array from shape {} into shape {}",
@@ -104,12 +108,13 @@ fn assign_mask(e: &Expr, mask: &Expr, value: &Arg) -> Result<Expr> {
     // A mask of the leading axes applies to all of the rest.
     let missing: Vec<usize> = (mask.ndim()..e.ndim()).collect();
     mask = super::shape::expand_dims(&mask, &missing);
-    if let Arg::Array(v) = value {
-        if v.ndim() > 0 && v.size() != Some(1) {
-            return Err(ArrayError::Unsupported(
+    if let Arg::Array(v) = value
+        && v.ndim() > 0
+        && v.size() != Some(1)
+    {
+        return Err(ArrayError::Unsupported(
                 "assigning an array through a lazy mask needs the number of true elements; assign a scalar, or use where()".into(),
             ));
-        }
     }
     let value = Arg::Array(value.to_expr(e.dtype())?);
     let out = map(find("where")?, &[Arg::Array(mask), value, Arg::Array(e.clone())])?.swap_remove(0);
@@ -160,7 +165,8 @@ impl BlockOp for AssignOp {
     fn requests(&self, at: &[u32], out: &mut Vec<Request>) {
         out.push(Request::Chunk { input: 0, at: at.into() });
         if let Some(overlap) = self.overlap(at) {
-            let mut ranges: SmallVec<[Range; 4]> = SmallVec::from_elem(Range { start: 0, step: 1, len: 1 }, self.value_ndim);
+            let mut ranges: SmallVec<[Range; 4]> =
+                SmallVec::from_elem(Range { start: 0, step: 1, len: 1 }, self.value_ndim);
             for (region, (lo, hi)) in self.regions.iter().zip(overlap) {
                 if let Some(k) = region.value_axis {
                     ranges[k] = Range { start: lo, step: 1, len: hi - lo };
@@ -173,8 +179,10 @@ impl BlockOp for AssignOp {
         let Some(overlap) = self.overlap(at) else {
             return inputs.pop().ok_or_else(|| ArrayError::bug("an assign task got no block"));
         };
-        let value = inputs.pop().ok_or_else(|| ArrayError::bug("an assign task got no value"))?.into_block()?;
-        let block = inputs.pop().ok_or_else(|| ArrayError::bug("an assign task got no block"))?.into_block()?;
+        let value =
+            inputs.pop().ok_or_else(|| ArrayError::bug("an assign task got no value"))?.into_block()?;
+        let block =
+            inputs.pop().ok_or_else(|| ArrayError::bug("an assign task got no block"))?.into_block()?;
         let out = if block.is_sole_owner() { block } else { block.to_owned_block()? };
         let mut target = out.clone();
         let mut shape: crate::block::Dims = SmallVec::new();
@@ -195,7 +203,11 @@ impl BlockOp for AssignOp {
         Ok(Value::Block(out))
     }
     fn bytes(&self, at: &[u32]) -> u64 {
-        self.chunks.iter().zip(at).map(|(c, &i)| if c.is_known() { c.sizes()[i as usize] } else { 1 }).product::<u64>()
+        self.chunks
+            .iter()
+            .zip(at)
+            .map(|(c, &i)| if c.is_known() { c.sizes()[i as usize] } else { 1 })
+            .product::<u64>()
             * self.dtype.size() as u64
     }
 }

@@ -38,7 +38,9 @@ pub fn tensordot(left: &Expr, right: &Expr, left_axes: &[usize], right_axes: &[u
             )));
         }
     }
-    let free = |e: &Expr, summed: &[usize]| -> Vec<usize> { (0..e.ndim()).filter(|a| !summed.contains(a)).collect() };
+    let free = |e: &Expr, summed: &[usize]| -> Vec<usize> {
+        (0..e.ndim()).filter(|a| !summed.contains(a)).collect()
+    };
     let (left_free, right_free) = (free(left, left_axes), free(right, right_axes));
     let left_order: Vec<usize> = left_free.iter().chain(left_axes).copied().collect();
     let right_order: Vec<usize> = right_axes.iter().chain(&right_free).copied().collect();
@@ -118,7 +120,9 @@ fn contract(left: &Expr, right: &Expr, batch: usize, summed: usize) -> Result<Ex
     for k in 0..summed {
         let (a, b) = (&left_cuts[batch + left_free + k], &right_cuts[batch + k]);
         if !a.is_known() || !b.is_known() {
-            return Err(ArrayError::value("a matrix product sums over an axis of unknown length: call compute_chunk_sizes() first"));
+            return Err(ArrayError::value(
+                "a matrix product sums over an axis of unknown length: call compute_chunk_sizes() first",
+            ));
         }
         let common = a.refine(b);
         left_cuts[batch + left_free + k] = common.clone();
@@ -159,7 +163,10 @@ impl ProductOp {
     }
 
     fn len_of(&self, at: &[u32], axes: std::ops::Range<usize>) -> usize {
-        axes.map(|a| if self.output[a].is_known() { self.output[a].sizes()[at[a] as usize] as usize } else { 1 }).product()
+        axes.map(
+            |a| if self.output[a].is_known() { self.output[a].sizes()[at[a] as usize] as usize } else { 1 },
+        )
+        .product()
     }
 }
 
@@ -199,7 +206,10 @@ impl BlockOp for ProductOp {
         let m: usize = left.shape()[self.batch..split].iter().product();
         let k: usize = left.shape()[split..].iter().product();
         let n: usize = right.shape()[self.batch + self.summed.len()..].iter().product();
-        let (left, right) = (matrices(&left, self.batch, split)?, matrices(&right, self.batch, self.batch + self.summed.len())?);
+        let (left, right) = (
+            matrices(&left, self.batch, split)?,
+            matrices(&right, self.batch, self.batch + self.summed.len())?,
+        );
         let shape: Dims = left.outer.iter().chain(&left.rows).chain(&right.columns).copied().collect();
         let accumulate = so_far.is_some();
         let out = match so_far {
@@ -361,8 +371,12 @@ impl BlockOp for LastStep {
         inputs.pop().ok_or_else(|| ArrayError::bug("the end of a product got nothing"))
     }
     fn bytes(&self, at: &[u32]) -> u64 {
-        let len: u64 =
-            self.output.iter().zip(at).map(|(c, &i)| if c.is_known() { c.sizes()[i as usize] } else { 1 }).product();
+        let len: u64 = self
+            .output
+            .iter()
+            .zip(at)
+            .map(|(c, &i)| if c.is_known() { c.sizes()[i as usize] } else { 1 })
+            .product();
         len * self.dtype.size() as u64
     }
 }

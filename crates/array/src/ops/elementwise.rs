@@ -114,7 +114,10 @@ impl Arg {
 
 fn native(dtype: DType) -> Result<ScalarType> {
     dtype.scalar().ok_or_else(|| {
-        ArrayError::ty(format!("dtype {} has no native operations; use map_blocks with a NumPy function", dtype.name()))
+        ArrayError::ty(format!(
+            "dtype {} has no native operations; use map_blocks with a NumPy function",
+            dtype.name()
+        ))
     })
 }
 
@@ -130,7 +133,8 @@ pub fn coord(chunks: AxisChunks) -> Expr {
 
 /// The operation of this name in the catalogue.
 pub fn find(name: &str) -> Result<&'static Op> {
-    catalogue::find(name).ok_or_else(|| ArrayError::value(format!("there is no elementwise operation `{name}`")))
+    catalogue::find(name)
+        .ok_or_else(|| ArrayError::value(format!("there is no elementwise operation `{name}`")))
 }
 
 /// An operation of the catalogue on arrays and numbers: one array for each of its outputs.
@@ -139,7 +143,12 @@ pub fn find(name: &str) -> Result<&'static Op> {
 /// No loop for the dtypes; shapes that do not broadcast; unknown chunk sizes that cannot be matched.
 pub fn map(op: &'static Op, args: &[Arg]) -> Result<SmallVec<[Expr; 2]>> {
     if args.len() != op.nin {
-        return Err(ArrayError::ty(format!("{} takes {} arguments, {} were given", op.name, op.nin, args.len())));
+        return Err(ArrayError::ty(format!(
+            "{} takes {} arguments, {} were given",
+            op.name,
+            op.nin,
+            args.len()
+        )));
     }
     if let Some(simpler) = strength_reduced(op, args) {
         return simpler;
@@ -243,8 +252,12 @@ pub fn shape_text(shape: &[Option<u64>]) -> String {
 pub fn unify(inputs: &[Expr]) -> Result<(Chunks, SmallVec<[Expr; 3]>)> {
     let ndim = inputs.iter().map(Expr::ndim).max().unwrap_or(0);
     let incompatible = || {
-        let shapes: Vec<String> = inputs.iter().filter(|e| e.ndim() > 0).map(|e| shape_text(&e.shape())).collect();
-        ArrayError::value(format!("operands could not be broadcast together with shapes {}", shapes.join(" ")))
+        let shapes: Vec<String> =
+            inputs.iter().filter(|e| e.ndim() > 0).map(|e| shape_text(&e.shape())).collect();
+        ArrayError::value(format!(
+            "operands could not be broadcast together with shapes {}",
+            shapes.join(" ")
+        ))
     };
     let mut chunks: Chunks = SmallVec::new();
     for axis in 0..ndim {

@@ -39,10 +39,11 @@ pub enum Index {
 /// `IndexError` for positions out of range, too many indices, masks of another length; unsupported combinations.
 pub fn index(e: &Expr, indices: &[Index]) -> Result<Expr> {
     let indices = expand_ellipsis(e, indices)?;
-    if let [Index::Mask(mask)] = indices.as_slice() {
-        if mask.ndim() == e.ndim() && e.ndim() != 1 {
-            return mask_all(e, mask);
-        }
+    if let [Index::Mask(mask)] = indices.as_slice()
+        && mask.ndim() == e.ndim()
+        && e.ndim() != 1
+    {
+        return mask_all(e, mask);
     }
     let basic: Vec<Index> = indices
         .iter()
@@ -51,8 +52,9 @@ pub fn index(e: &Expr, indices: &[Index]) -> Result<Expr> {
             other => other.clone(),
         })
         .collect();
-    let fancy: Vec<usize> =
-        (0..indices.len()).filter(|&k| matches!(indices[k], Index::Take(_) | Index::Flags(..) | Index::Mask(_))).collect();
+    let fancy: Vec<usize> = (0..indices.len())
+        .filter(|&k| matches!(indices[k], Index::Take(_) | Index::Flags(..) | Index::Mask(_)))
+        .collect();
     if fancy.len() > 1 {
         return Err(ArrayError::Unsupported(
             "index arrays on several axes at once are not supported; index one axis after the other, or use map_blocks".into(),
@@ -90,8 +92,14 @@ pub fn index(e: &Expr, indices: &[Index]) -> Result<Expr> {
 
 /// NumPy puts the fancy axis first when an integer (which counts as an index array then) is not next to it.
 fn numpy_would_move(indices: &[Index], k: usize) -> bool {
-    let first = indices.iter().position(|i| matches!(i, Index::Int(_) | Index::Take(_) | Index::Flags(..) | Index::Mask(_))).unwrap_or(k);
-    let last = indices.iter().rposition(|i| matches!(i, Index::Int(_) | Index::Take(_) | Index::Flags(..) | Index::Mask(_))).unwrap_or(k);
+    let first = indices
+        .iter()
+        .position(|i| matches!(i, Index::Int(_) | Index::Take(_) | Index::Flags(..) | Index::Mask(_)))
+        .unwrap_or(k);
+    let last = indices
+        .iter()
+        .rposition(|i| matches!(i, Index::Int(_) | Index::Take(_) | Index::Flags(..) | Index::Mask(_)))
+        .unwrap_or(k);
     indices[first..=last].iter().any(|i| matches!(i, Index::Slice(..) | Index::NewAxis))
 }
 
@@ -200,7 +208,9 @@ pub fn take(e: &Expr, positions: &[i64], axis: usize, original: usize) -> Result
     for &p in positions {
         let q = if p < 0 { p + len as i64 } else { p };
         if q < 0 || q >= len as i64 {
-            return Err(ArrayError::index(format!("index {p} is out of bounds for axis {original} with size {len}")));
+            return Err(ArrayError::index(format!(
+                "index {p} is out of bounds for axis {original} with size {len}"
+            )));
         }
         wrapped.push(q as u64);
     }
@@ -218,7 +228,13 @@ pub fn take(e: &Expr, positions: &[i64], axis: usize, original: usize) -> Result
     let cut = take_cuts(&e.chunks()[axis], &wrapped);
     let mut chunks = e.chunks().clone();
     chunks[axis] = cut;
-    let op = TakeOp { input: e.chunks().clone(), output: chunks.clone(), axis, positions: wrapped, dtype: e.dtype() };
+    let op = TakeOp {
+        input: e.chunks().clone(),
+        output: chunks.clone(),
+        axis,
+        positions: wrapped,
+        dtype: e.dtype(),
+    };
     Ok(Expr::new(Kind::Op(Arc::new(op), vec![e.clone()]), e.dtype(), chunks))
 }
 
@@ -286,8 +302,12 @@ impl BlockOp for TakeOp {
         let blocks = inputs.drain(..).map(Value::into_block).collect::<Result<Vec<Block>>>()?;
         let positions = self.positions(at);
         let Some(first) = blocks.first() else {
-            let shape: Dims =
-                self.output.iter().zip(at).map(|(c, &i)| if c.is_known() { c.sizes()[i as usize] as usize } else { 0 }).collect();
+            let shape: Dims = self
+                .output
+                .iter()
+                .zip(at)
+                .map(|(c, &i)| if c.is_known() { c.sizes()[i as usize] as usize } else { 0 })
+                .collect();
             return Ok(Value::Block(Block::alloc(self.dtype, &shape)?));
         };
         let mut shape: Dims = first.shape().into();
@@ -315,8 +335,12 @@ impl BlockOp for TakeOp {
         Ok(Value::Block(out))
     }
     fn bytes(&self, at: &[u32]) -> u64 {
-        let len: u64 =
-            self.output.iter().zip(at).map(|(c, &i)| if c.is_known() { c.sizes()[i as usize] } else { 1 }).product();
+        let len: u64 = self
+            .output
+            .iter()
+            .zip(at)
+            .map(|(c, &i)| if c.is_known() { c.sizes()[i as usize] } else { 1 })
+            .product();
         len * self.dtype.size() as u64
     }
 }
@@ -327,7 +351,9 @@ fn mask_axis(e: &Expr, mask: &Expr, axis: usize) -> Result<Expr> {
         return Err(ArrayError::index("a lazy index array must be boolean; compute integer indices first"));
     }
     if mask.ndim() != 1 {
-        return Err(ArrayError::Unsupported("a mask over some of several axes; use a mask of all axes, or of one".into()));
+        return Err(ArrayError::Unsupported(
+            "a mask over some of several axes; use a mask of all axes, or of one".into(),
+        ));
     }
     let (a, b) = (e.chunks()[axis].len(), mask.chunks()[0].len());
     if a != b {
@@ -409,7 +435,11 @@ impl BlockOp for MaskOp {
         out.push(Request::Chunk { input: 1, at: mask });
     }
     fn run(&self, _at: &[u32], inputs: &mut Vec<Value>) -> Result<Value> {
-        let mask = inputs.pop().ok_or_else(|| ArrayError::bug("a mask task got no mask"))?.into_block()?.to_contiguous()?;
+        let mask = inputs
+            .pop()
+            .ok_or_else(|| ArrayError::bug("a mask task got no mask"))?
+            .into_block()?
+            .to_contiguous()?;
         let block = inputs.pop().ok_or_else(|| ArrayError::bug("a mask task got no block"))?.into_block()?;
         // SAFETY: a bool block's elements are bytes 0 or 1, and it is contiguous.
         let flags: &[u8] = unsafe { mask.as_slice() };

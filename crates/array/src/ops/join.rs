@@ -103,8 +103,12 @@ impl BlockOp for ConcatenateOp {
         inputs.pop().ok_or_else(|| ArrayError::bug("a concatenate task got no block"))
     }
     fn bytes(&self, at: &[u32]) -> u64 {
-        let len: u64 =
-            self.output.iter().zip(at).map(|(c, &i)| if c.is_known() { c.sizes()[i as usize] } else { 1 }).product();
+        let len: u64 = self
+            .output
+            .iter()
+            .zip(at)
+            .map(|(c, &i)| if c.is_known() { c.sizes()[i as usize] } else { 1 })
+            .product();
         len * self.dtype.size() as u64
     }
 }

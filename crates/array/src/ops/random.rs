@@ -27,7 +27,9 @@ impl From<RandomError> for ArrayError {
 /// # Errors
 /// Parameters outside their range, dtypes that the distribution does not have.
 pub fn random(distribution: Distribution, dtype: DType, key: Key, chunks: Chunks) -> Result<Expr> {
-    let ty = dtype.scalar().ok_or_else(|| ArrayError::ty(format!("random samples of dtype {} do not exist", dtype.name())))?;
+    let ty = dtype
+        .scalar()
+        .ok_or_else(|| ArrayError::ty(format!("random samples of dtype {} do not exist", dtype.name())))?;
     let sampler = Sampler::new(distribution.clone(), ty)?;
     let shape = known(&chunks)?;
     let source = RandomSource { sampler, key, shape, dtype, name: distribution.name() };
@@ -45,7 +47,10 @@ pub fn permutation(key: Key, n: u64, chunks: AxisChunks) -> Result<Expr> {
 }
 
 fn known(chunks: &Chunks) -> Result<Vec<u64>> {
-    chunks.iter().map(|c| c.len().ok_or_else(|| ArrayError::value("random arrays have known shapes"))).collect()
+    chunks
+        .iter()
+        .map(|c| c.len().ok_or_else(|| ArrayError::value("random arrays have known shapes")))
+        .collect()
 }
 
 struct RandomSource {
@@ -66,7 +71,8 @@ impl Source for RandomSource {
     fn read(&self, ranges: &[Range], out: &Block) -> Result<()> {
         through_box(ranges, out, &mut |start, count, block| {
             // SAFETY: the block is contiguous with room for `count` elements of the sampler's type, and not shared.
-            unsafe { self.sampler.fill(self.key, &self.shape, start, count, block.ptr()) }.map_err(ArrayError::from)
+            unsafe { self.sampler.fill(self.key, &self.shape, start, count, block.ptr()) }
+                .map_err(ArrayError::from)
         })
     }
     fn describe(&self) -> String {
@@ -99,13 +105,13 @@ impl Source for PermutationSource {
     }
 }
 
+/// Reads the plain box `start`, `count` into a contiguous block.
+pub type ReadBox<'a> = dyn FnMut(&[u64], &[u64], &Block) -> Result<()> + 'a;
+
 /// Reads a strided box through a reader of plain boxes into contiguous memory: directly where the box is one.
-pub fn through_box(
-    ranges: &[Range],
-    out: &Block,
-    read: &mut dyn FnMut(&[u64], &[u64], &Block) -> Result<()>,
-) -> Result<()> {
-    let first = |r: &Range| if r.step > 0 { r.start } else { (r.start as i64 + r.step * (r.len as i64 - 1)) as u64 };
+pub fn through_box(ranges: &[Range], out: &Block, read: &mut ReadBox<'_>) -> Result<()> {
+    let first =
+        |r: &Range| if r.step > 0 { r.start } else { (r.start as i64 + r.step * (r.len as i64 - 1)) as u64 };
     let start: Vec<u64> = ranges.iter().map(first).collect();
     if ranges.iter().all(|r| r.step == 1) && out.is_c_contiguous() {
         let count: Vec<u64> = ranges.iter().map(|r| r.len).collect();

@@ -93,8 +93,7 @@ fn node(kind: ReduceKind, input: Expr, params: &Params, dtype: DType) -> Expr {
         }
     }
     let mask = params.mask.as_ref().map(|m| broadcast_to_chunks(m, input.chunks()));
-    let reduction =
-        Reduction { reducer: Reducer { kind, ty }, input, mask, axes, keepdims: params.keepdims };
+    let reduction = Reduction { reducer: Reducer { kind, ty }, input, mask, axes, keepdims: params.keepdims };
     Expr::new(Kind::Reduce(reduction), dtype, chunks)
 }
 
@@ -121,21 +120,31 @@ fn with_initial(e: Expr, name: &str, initial: Option<Weak>) -> Result<Expr> {
 fn sum(name: &str, e: &Expr, params: &Params) -> Result<Expr> {
     let dtype = params.dtype.unwrap_or(accumulator(e.dtype()));
     if matches!(e.dtype(), DType::DateTime(_)) || (name == "prod" && e.dtype().is_time()) {
-        return Err(ArrayError::ty(format!("ufunc '{name}' cannot use operands of dtype {}", e.dtype().name())));
+        return Err(ArrayError::ty(format!(
+            "ufunc '{name}' cannot use operands of dtype {}",
+            e.dtype().name()
+        )));
     }
     // Halves are summed as singles: NumPy's pairwise sum of halves does the same inside.
     let wide = if dtype == DType::F16 { DType::F32 } else { dtype };
     let input = astype(e, wide)?;
-    let (kind, ufunc) =
-        if name == "sum" { (ReduceKind::Sum, "add") } else { (ReduceKind::Prod, "multiply") };
-    let kind = if wide == DType::Bool { if name == "sum" { ReduceKind::Any } else { ReduceKind::All } } else { kind };
+    let (kind, ufunc) = if name == "sum" { (ReduceKind::Sum, "add") } else { (ReduceKind::Prod, "multiply") };
+    let kind = if wide == DType::Bool {
+        if name == "sum" { ReduceKind::Any } else { ReduceKind::All }
+    } else {
+        kind
+    };
     let out = node(kind, input, params, wide);
     astype(&with_initial(out, ufunc, params.initial)?, dtype)
 }
 
 fn extremum(name: &str, e: &Expr, params: &Params) -> Result<Expr> {
-    let (kind, ufunc) = if name == "min" { (ReduceKind::Min, "minimum") } else { (ReduceKind::Max, "maximum") };
-    let ty = e.dtype().scalar().ok_or_else(|| ArrayError::ty(format!("{name} of dtype {} is not native", e.dtype().name())))?;
+    let (kind, ufunc) =
+        if name == "min" { (ReduceKind::Min, "minimum") } else { (ReduceKind::Max, "maximum") };
+    let ty = e
+        .dtype()
+        .scalar()
+        .ok_or_else(|| ArrayError::ty(format!("{name} of dtype {} is not native", e.dtype().name())))?;
     if ty.is_complex() {
         return Err(ArrayError::Unsupported(format!(
             "{name} of complex numbers is not native; compare abs(x), or use map_blocks with numpy.{name}"
@@ -156,20 +165,38 @@ fn time_extremum(kind: ReduceKind, e: &Expr, params: &Params) -> Result<Expr> {
         return Ok(node(kind, e.clone(), params, e.dtype()));
     }
     let nat = call("isnat", &[Arg::Array(e.clone())])?;
-    let any = reduce("any", &nat, &Params { axes: params.axes.clone(), keepdims: params.keepdims, mask: params.mask.clone(), ..Params::default() })?;
+    let any = reduce(
+        "any",
+        &nat,
+        &Params {
+            axes: params.axes.clone(),
+            keepdims: params.keepdims,
+            mask: params.mask.clone(),
+            ..Params::default()
+        },
+    )?;
     let largest = node(kind, e.clone(), params, e.dtype());
-    let nat = super::elementwise::fill(pantile_types::Scalar::Int(ScalarType::I64, i64::MIN), e.dtype(), Chunks::new());
+    let nat = super::elementwise::fill(
+        pantile_types::Scalar::Int(ScalarType::I64, i64::MIN),
+        e.dtype(),
+        Chunks::new(),
+    );
     call("where", &[Arg::Array(any), Arg::Array(nat), Arg::Array(largest)])
 }
 
 fn arg(name: &str, e: &Expr, params: &Params) -> Result<Expr> {
     let kind = if name == "argmin" { ReduceKind::ArgMin } else { ReduceKind::ArgMax };
-    let ty = e.dtype().scalar().ok_or_else(|| ArrayError::ty(format!("{name} of dtype {} is not native", e.dtype().name())))?;
+    let ty = e
+        .dtype()
+        .scalar()
+        .ok_or_else(|| ArrayError::ty(format!("{name} of dtype {} is not native", e.dtype().name())))?;
     if ty.is_complex() {
         return Err(ArrayError::Unsupported(format!("{name} of complex numbers is not native; use abs(x)")));
     }
     if params.axes.as_ref().is_some_and(|axes| axes.iter().any(|&a| !e.chunks()[a].is_known())) {
-        return Err(ArrayError::value(format!("{name} along an axis of unknown length: call compute_chunk_sizes() first")));
+        return Err(ArrayError::value(format!(
+            "{name} along an axis of unknown length: call compute_chunk_sizes() first"
+        )));
     }
     let wide = match ty {
         ScalarType::Bool => DType::U8,

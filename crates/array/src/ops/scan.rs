@@ -63,7 +63,8 @@ impl BlockOp for ScanOp {
         let before = inputs.pop().map(Value::into_block).transpose()?;
         let before = before.filter(|b| b.shape()[self.axis] > 0);
         // The block is overwritten where it is ours alone.
-        let out = if block.is_sole_owner() && block.is_c_contiguous() { block } else { block.to_owned_block()? };
+        let out =
+            if block.is_sole_owner() && block.is_c_contiguous() { block } else { block.to_owned_block()? };
         if !out.is_empty() {
             let carry = before.map(|b| {
                 let last = b.shape()[self.axis] - 1;
@@ -74,8 +75,12 @@ impl BlockOp for ScanOp {
         Ok(Value::Block(out))
     }
     fn bytes(&self, at: &[u32]) -> u64 {
-        let len: u64 =
-            self.chunks.iter().zip(at).map(|(c, &i)| if c.is_known() { c.sizes()[i as usize] } else { 1 }).product();
+        let len: u64 = self
+            .chunks
+            .iter()
+            .zip(at)
+            .map(|(c, &i)| if c.is_known() { c.sizes()[i as usize] } else { 1 })
+            .product();
         len * self.dtype.size() as u64
     }
 }
@@ -91,6 +96,7 @@ fn run_scan(block: &Block, carry: Option<&Block>, axis: usize, product: bool) ->
             // SAFETY: the block is contiguous with `outer * n * inner` elements of this type, and this task's alone; the
             // carry is contiguous with `outer * inner`.
             let data = unsafe { std::slice::from_raw_parts_mut(block.ptr().cast::<$t>(), outer * n * inner) };
+            // SAFETY: the carry is contiguous and of the block's dtype.
             let start: Option<&[$t]> = carry.as_ref().map(|c| unsafe { c.as_slice::<$t>() });
             let op: fn($t, $t) -> $t = if product { $mul } else { $add };
             for o in 0..outer {

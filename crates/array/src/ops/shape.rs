@@ -45,7 +45,9 @@ pub fn squeeze(e: &Expr, axes: &[usize]) -> Result<Expr> {
     for axis in 0..e.ndim() {
         if axes.contains(&axis) {
             if e.chunks()[axis].len() != Some(1) {
-                return Err(ArrayError::value("cannot select an axis to squeeze out which has size not equal to one"));
+                return Err(ArrayError::value(
+                    "cannot select an axis to squeeze out which has size not equal to one",
+                ));
             }
             view.fixed[axis] = Some(0);
         } else {
@@ -83,7 +85,7 @@ pub fn reshape(e: &Expr, to: &[i64]) -> Result<Expr> {
     for &n in to {
         target.push(match n {
             n if n >= 0 => n as u64,
-            -1 if known > 0 && size % known == 0 => size / known,
+            -1 if known > 0 && size.is_multiple_of(known) => size / known,
             _ => return Err(complain()),
         });
     }
@@ -191,12 +193,14 @@ impl BlockOp for ReshapeOp {
         out.push(Request::Chunk { input: 0, at: self.input_at(at) });
     }
     fn run(&self, at: &[u32], inputs: &mut Vec<Value>) -> Result<Value> {
-        let block = inputs.pop().ok_or_else(|| ArrayError::bug("a reshape task got no block"))?.into_block()?;
+        let block =
+            inputs.pop().ok_or_else(|| ArrayError::bug("a reshape task got no block"))?.into_block()?;
         let shape: Dims = self.output.iter().zip(at).map(|(c, &i)| c.sizes()[i as usize] as usize).collect();
         Ok(Value::Block(block.reshape(&shape)?))
     }
     fn bytes(&self, at: &[u32]) -> u64 {
-        self.output.iter().zip(at).map(|(c, &i)| c.sizes()[i as usize]).product::<u64>() * self.dtype.size() as u64
+        self.output.iter().zip(at).map(|(c, &i)| c.sizes()[i as usize]).product::<u64>()
+            * self.dtype.size() as u64
     }
 }
 
@@ -231,7 +235,12 @@ mod tests {
 
     #[test]
     fn block_counts_agree() {
-        for (shape, to) in [(vec![6u64, 4], vec![3u64, 8]), (vec![24], vec![2, 3, 4]), (vec![1, 6, 1], vec![6]), (vec![5, 1], vec![1, 5])] {
+        for (shape, to) in [
+            (vec![6u64, 4], vec![3u64, 8]),
+            (vec![24], vec![2, 3, 4]),
+            (vec![1, 6, 1], vec![6]),
+            (vec![5, 1], vec![1, 5]),
+        ] {
             let (a, b) = cuts(&shape, &vec![2; shape.len()], &to);
             let n = |c: &Vec<Vec<u64>>| c.iter().map(Vec::len).product::<usize>();
             assert_eq!(n(&a), n(&b), "{shape:?} -> {to:?}");

@@ -99,20 +99,6 @@ real_int! {
     u64, u64, UInt as u64, to_u64;
 }
 
-/// The nearest half, ties to even.
-///
-/// `half::f16::from_f64` goes through f32 where the machine converts from that, and so rounds twice. Rounding to odd on
-/// the way (truncate, and set the last bit if anything was lost) keeps what the second rounding needs to know.
-pub(crate) fn half_from_f64(v: f64) -> half::f16 {
-    let near = v as f32;
-    let back = near as f64;
-    if back == v || v.is_nan() {
-        return half::f16::from_f32(near);
-    }
-    let towards_zero = near.to_bits() - u32::from(back.abs() > v.abs());
-    half::f16::from_f32(f32::from_bits(towards_zero | 1))
-}
-
 impl Real for half::f16 {
     fn get(bits: u64) -> half::f16 {
         half::f16::from_bits(bits as u16)
@@ -125,7 +111,7 @@ impl Real for half::f16 {
     }
     fn narrow(wide: Wide) -> half::f16 {
         // Integers that f64 rounds are far beyond the largest half, so two roundings are as good as one.
-        half_from_f64(match wide {
+        pantile_types::prim::half_from_f64(match wide {
             Wide::Int(v) => v as f64,
             Wide::UInt(v) => v as f64,
             Wide::Float(v) => v,

@@ -157,7 +157,10 @@ fn square(op: &str, a: &Expr) -> Result<Matrix> {
     if m.rows != m.cols {
         return Err(ArrayError::User(
             UserKind::LinAlg,
-            format!("Last 2 dimensions of the array must be square, but the shape is {}", dims(m.rows, m.cols)),
+            format!(
+                "Last 2 dimensions of the array must be square, but the shape is {}",
+                dims(m.rows, m.cols)
+            ),
         ));
     }
     Ok(m)
