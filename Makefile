@@ -111,7 +111,7 @@ docs: build .venv/.stamp-docs
 # LLVM goes into the extension: those who install the wheel need no LLVM of their own.
 wheel: setup
 	@mkdir -p dist && rm -f dist/pantile-*.whl
-	$(CARGO_ENV) $(BIN)/maturin build --locked --release --strip --features pantile-jit-llvm/static-llvm --out dist
+	$(CARGO_ENV) $(BIN)/maturin build --locked --release --strip --no-default-features --features static-llvm --out dist
 	@sh scripts/wheel-size.sh dist/pantile-*.whl
 
 # What was made from the sources, but neither the environments nor cargo's folder, which may be shared and are slow to make.

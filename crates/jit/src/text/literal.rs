@@ -1,6 +1,6 @@
 //! Scalars as text, exact in both directions.
 
-use crate::interp::scalar::half_from_f64;
+use pantile_types::prim::half_from_f64;
 use pantile_types::{Scalar, ScalarType};
 
 /// The text of a scalar, without its type.
