@@ -49,6 +49,7 @@ pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
 /// What the Python layer chose for a run.
 struct RunOptions {
     sync: bool,
+    threads: usize,
     limit: Option<u64>,
     spill_dir: Option<PathBuf>,
     progress: Vec<Py<Progress>>,
@@ -62,10 +63,34 @@ impl RunOptions {
         let executor: Option<String> = get("executor")?.map(|v| v.extract()).transpose()?;
         Ok(RunOptions {
             sync: executor.as_deref() == Some("sync"),
+            threads: get("threads")?.map(|v| v.extract()).transpose()?.unwrap_or(0),
             limit: get("limit")?.map(|v| v.extract()).transpose()?,
             spill_dir: get("spill_dir")?.map(|v| v.extract()).transpose()?,
             progress: get("progress")?.map(|v| v.extract()).transpose()?.unwrap_or_default(),
         })
+    }
+
+    /// The threads of this run: the process' pool, or one of another size where the user changed the number afterwards.
+    fn pool(&self) -> PyResult<&'static Pool> {
+        static OTHERS: parking_lot::Mutex<Vec<&'static Pool>> = parking_lot::Mutex::new(Vec::new());
+        if self.threads == 0 {
+            return Ok(Pool::global());
+        }
+        let global = Pool::init_global(self.threads);
+        if global.threads() == self.threads {
+            return Ok(global);
+        }
+        let mut others = OTHERS.lock();
+        if let Some(pool) = others.iter().find(|p| p.threads() == self.threads) {
+            return Ok(pool);
+        }
+        let pool = Pool::new(self.threads).map_err(|e| {
+            pyo3::exceptions::PyRuntimeError::new_err(format!("cannot start {} threads: {e}", self.threads))
+        })?;
+        // Kept for the process' life, as the number of different sizes is small.
+        let pool: &'static Pool = Box::leak(Box::new(pool));
+        others.push(pool);
+        Ok(pool)
     }
 
     fn lowering(&self) -> lower::Options {
@@ -117,12 +142,13 @@ fn run_plan(py: Python<'_>, plan: &Plan, options: &RunOptions, reserved: u64) ->
         counters.begin(plan.layers.iter().map(|l| l.label().to_string()).collect());
         observers.push(counters);
     }
+    let threads = if options.sync { None } else { Some(options.pool()?) };
     let runner = PlanRunner { plan };
     let cancel = CancelToken::new();
     let result = py.detach(|| {
         let interrupted = || Python::attach(|py| py.check_signals().is_err());
         let options = Options {
-            executor: if options.sync { Executor::Sync } else { Executor::Threads(Pool::global()) },
+            executor: threads.map_or(Executor::Sync, Executor::Threads),
             limit_bytes: limit,
             spill_dir: options.spill_dir.clone(),
             cancel: Some(cancel),
@@ -134,12 +160,13 @@ fn run_plan(py: Python<'_>, plan: &Plan, options: &RunOptions, reserved: u64) ->
     result.0.map_err(|e| run_error(py, e))
 }
 
-/// What of the process' limit is left for blocks: the interpreter, its modules and the user's own arrays are there already.
-/// However much that is, half of the limit is for blocks.
+/// What of the process' limit is left for blocks: the interpreter, its modules and the user's own arrays are there already, and a
+/// twentieth is for what nobody counts (stacks, the allocator's gaps, libraries' buffers). However much that is, half of the limit is
+/// for blocks.
 fn left_for_blocks(limit: u64) -> u64 {
     let held = pool::stats();
     let others = crate::machine::resident().saturating_sub(held.live_bytes + held.cached_bytes);
-    limit.saturating_sub(others).max(limit / 2)
+    limit.saturating_sub(others + limit / 20).max(limit / 2)
 }
 
 /// Splits the values of a run by output.
@@ -517,7 +544,7 @@ fn explain<'py>(
             sources.push(s.describe());
         }
     }
-    let workers = if options.sync { 1 } else { Pool::global().threads() };
+    let workers = if options.sync { 1 } else { options.pool()?.threads() };
     let d = PyDict::new(py);
     d.set_item("layers", layers)?;
     d.set_item("tasks", graph.len())?;
