@@ -61,7 +61,9 @@ class BlockView:
             at = [k is Ellipsis for k in entries].index(True)
             entries = entries[:at] + (slice(None),) * (e.ndim - len(entries) + 1) + entries[at + 1 :]
         if len(entries) > e.ndim:
-            raise IndexError(f"too many indices for blocks: there are {e.ndim} axes, but {len(entries)} were indexed")
+            raise IndexError(
+                f"too many indices for blocks: there are {e.ndim} axes, but {len(entries)} were indexed"
+            )
         for axis, k in enumerate(entries):
             lengths = [n or 0 for n in e.chunks[axis]]
             if isinstance(k, slice):

@@ -13,7 +13,9 @@ from typing import Any
 import numpy as np
 
 from pantile import _native, config
-from pantile._native import Chunks
+
+Chunks = tuple[tuple[int | None, ...], ...]
+"""Lengths of chunks along each axis; None where only the computation will tell."""
 
 KEEP = object()
 """The entry of an axis that a dictionary does not mention."""

@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pantile import _native
-from pantile._native import Chunks, Expr
+from pantile._native import Expr
+from pantile.array.chunking import Chunks
 
 if TYPE_CHECKING:
     from pantile.diagnostics import Explanation
@@ -233,9 +234,7 @@ class Array:
             raise TypeError("len() of unsized object")
         n = self.shape[0]
         if n is None:
-            raise ValueError(
-                "the length is not known after a boolean mask; call compute_chunk_sizes() first"
-            )
+            raise ValueError("the length is not known after a boolean mask; call compute_chunk_sizes() first")
         return n
 
     def __repr__(self) -> str:

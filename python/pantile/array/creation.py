@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from pantile import _native
-from pantile._native import Chunks, Expr
-from pantile.array.chunking import normalize, shape_argument
+from pantile._native import Expr
+from pantile.array.chunking import Chunks, normalize, shape_argument
 from pantile.array.core import Array, as_expr, dtype_text
 from pantile.array.elementwise import call
 
@@ -101,9 +101,7 @@ def from_array(x: Any, chunks: Any = "auto", *, name: Any = None, lock: Any = Fa
     return from_object(x, chunks, None, bool(lock), f"{type(x).__module__}.{type(x).__qualname__}")
 
 
-def from_object(
-    x: Any, chunks: Any, stored: Sequence[int] | None, lock: bool, describe: str
-) -> Array:
+def from_object(x: Any, chunks: Any, stored: Sequence[int] | None, lock: bool, describe: str) -> Array:
     """An array over an object that is sliced under the GIL; `describe` is what `explain` says about it."""
     dtype, shape = np.dtype(x.dtype), tuple(operator.index(n) for n in x.shape)
     cuts = normalize(chunks, shape, dtype, stored)
@@ -149,9 +147,7 @@ def asarray(a: Any, dtype: Any = None, order: Any = None, *, chunks: Any = "auto
 
 
 def _holds_arrays(values: Sequence[Any]) -> bool:
-    return any(
-        isinstance(v, Array) or (isinstance(v, (list, tuple)) and _holds_arrays(v)) for v in values
-    )
+    return any(isinstance(v, Array) or (isinstance(v, (list, tuple)) and _holds_arrays(v)) for v in values)
 
 
 def asanyarray(a: Any, dtype: Any = None, order: Any = None, *, chunks: Any = "auto") -> Array:
@@ -182,9 +178,7 @@ def asanyarray(a: Any, dtype: Any = None, order: Any = None, *, chunks: Any = "a
     return asarray(a, dtype, order, chunks=chunks)
 
 
-def array(
-    object: Any, dtype: Any = None, *, copy: Any = True, ndmin: int = 0, chunks: Any = "auto"
-) -> Array:
+def array(object: Any, dtype: Any = None, *, copy: Any = True, ndmin: int = 0, chunks: Any = "auto") -> Array:
     """A lazy array of a copy of the values.
 
     Parameters
@@ -317,9 +311,7 @@ def empty(shape: Any, dtype: Any = float, order: str = "C", *, chunks: Any = "au
     return _filled(shape, 0, dtype, chunks)
 
 
-def full(
-    shape: Any, fill_value: Any, dtype: Any = None, order: str = "C", *, chunks: Any = "auto"
-) -> Array:
+def full(shape: Any, fill_value: Any, dtype: Any = None, order: str = "C", *, chunks: Any = "auto") -> Array:
     """An array of one value.
 
     Parameters
@@ -523,7 +515,14 @@ def _counter(length: int, chunks: Any, dtype: np.dtype[Any]) -> Expr:
 
 
 def arange(
-    start: Any, /, stop: Any = None, step: Any = 1, dtype: Any = None, *, chunks: Any = "auto", like: Any = None
+    start: Any,
+    /,
+    stop: Any = None,
+    step: Any = 1,
+    dtype: Any = None,
+    *,
+    chunks: Any = "auto",
+    like: Any = None,
 ) -> Array:
     """Evenly spaced values from `start` to before `stop`.
 
@@ -559,7 +558,10 @@ def arange(
     kind = np.dtype(dtype) if dtype is not None else np.arange(start, start + step * 0, step).dtype
     if dtype is None:
         kind = np.result_type(
-            *(np.asarray(v).dtype if isinstance(v, (np.generic, np.ndarray)) else type(v) for v in (start, stop, step))
+            *(
+                np.asarray(v).dtype if isinstance(v, (np.generic, np.ndarray)) else type(v)
+                for v in (start, stop, step)
+            )
         )
     if kind.kind in "mM":
         return from_array(np.arange(start, stop, step, dtype=dtype), chunks=chunks)
@@ -584,7 +586,9 @@ def arange(
         return Array(e)
     wide = np.result_type(kind, "f4") if kind == np.float16 else kind
     delta = (second.astype(wide) - first.astype(wide))[()]
-    e = call("add", call("multiply", _native.astype(counter, dtype_text(wide)), delta), first.astype(wide)[()])
+    e = call(
+        "add", call("multiply", _native.astype(counter, dtype_text(wide)), delta), first.astype(wide)[()]
+    )
     return Array(_native.astype(e, dtype_text(kind)))
 
 
@@ -631,7 +635,9 @@ def linspace(
         raise ValueError(f"Number of samples, {num}, must be non-negative.")
     start, stop = np.asarray(start)[()] * 1.0, np.asarray(stop)[()] * 1.0
     if np.ndim(start) or np.ndim(stop):
-        raise _native.UnsupportedError("linspace takes single numbers as its ends; broadcast start + t * (stop - start)")
+        raise _native.UnsupportedError(
+            "linspace takes single numbers as its ends; broadcast start + t * (stop - start)"
+        )
     kind = np.result_type(start, stop, float(num))
     wanted = kind if dtype is None else np.dtype(dtype)
     div = num - 1 if endpoint else num
@@ -668,7 +674,9 @@ def _coordinate(chunks: Chunks, axis: int, dtype: Any = None) -> Expr:
     return _native.expand_dims(e, others) if others else e
 
 
-def eye(N: int, M: int | None = None, k: int = 0, dtype: Any = float, order: str = "C", *, chunks: Any = "auto") -> Array:
+def eye(
+    N: int, M: int | None = None, k: int = 0, dtype: Any = float, order: str = "C", *, chunks: Any = "auto"
+) -> Array:
     """Ones on a diagonal, zeros elsewhere.
 
     Parameters
@@ -759,7 +767,9 @@ def diag(v: Any, k: int = 0) -> Array:
         raise ValueError("Input must be 1- or 2-d.")
     (n,) = e.shape
     if n is None:
-        raise ValueError("diag needs the length, which is not known after a boolean mask: call compute_chunk_sizes() first")
+        raise ValueError(
+            "diag needs the length, which is not known after a boolean mask: call compute_chunk_sizes() first"
+        )
     if k:
         from pantile.array.manipulation import pad
 
@@ -988,9 +998,9 @@ def fromfunction(
     """
     lengths = shape_argument(shape)
     cuts = normalize(chunks, lengths, np.dtype(dtype))
-    grids = [Array(_native.broadcast_to(_coordinate(cuts, axis, dtype), cuts)) for axis in range(len(lengths))]
+    grids = [
+        Array(_native.broadcast_to(_coordinate(cuts, axis, dtype), cuts)) for axis in range(len(lengths))
+    ]
     result = function(*grids, **kwargs)
     e = as_expr(result)
     return Array(e if e.shape == lengths else _native.broadcast_to(e, cuts))
-
-

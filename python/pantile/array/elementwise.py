@@ -103,7 +103,9 @@ def apply(name: str, args: Sequence[Any], out: Any = None, where: Any = True, dt
         if any(e.dtype != wanted for e in results):
             results = _native.map(name, [_with_dtype(name, a, wanted) for a in operands])
             if any(e.dtype != wanted for e in results):
-                raise TypeError(f"No loop matching the specified signature and casting was found for ufunc {name}")
+                raise TypeError(
+                    f"No loop matching the specified signature and casting was found for ufunc {name}"
+                )
     return finish(results, name, out, where)
 
 
@@ -120,14 +122,21 @@ def _with_dtype(name: str, value: Any, wanted: str) -> Any:
 
 
 _INTEGER = ("invert", "bitwise_count")
-_INTEGER_PAIRS = ("bitwise_and", "bitwise_or", "bitwise_xor", "left_shift", "right_shift", "gcd", "lcm", "ldexp")
+_INTEGER_PAIRS = (
+    "bitwise_and",
+    "bitwise_or",
+    "bitwise_xor",
+    "left_shift",
+    "right_shift",
+    "gcd",
+    "lcm",
+    "ldexp",
+)
 
 
 def _docstring(row: dict[str, Any], shown: str) -> str:
     names = ["x"] if row["nin"] == 1 else [f"x{i + 1}" for i in range(row["nin"])]
-    returns = (
-        "Array" if row["nout"] == 1 else f"tuple of {row['nout']} arrays"
-    )
+    returns = "Array" if row["nout"] == 1 else f"tuple of {row['nout']} arrays"
     inputs = "[1, 2, 4]" if row["name"] in _INTEGER + _INTEGER_PAIRS else "[1.0, 2.0, 4.0]"
     if row["name"] == "isnat":
         inputs = 'np.array(["NaT", "2000-01-01"], "M8[D]")'
@@ -139,13 +148,13 @@ def _docstring(row: dict[str, Any], shown: str) -> str:
     accuracy = row.get("accuracy")
     notes = f"\n    Notes\n    -----\n    Accuracy: {accuracy}.\n" if accuracy else ""
     symbol = f" The operator ``{row['symbol']}``." if row.get("symbol") else ""
-    return f"""{row['doc'].replace('`', '``')}{symbol}
+    return f"""{row["doc"].replace("`", "``")}{symbol}
 
     As `numpy.{shown}`, elementwise and with broadcasting.
 
     Parameters
     ----------
-    {', '.join(names)} : Array, array_like or number
+    {", ".join(names)} : Array, array_like or number
         Arguments; their shapes broadcast.
     out : Array or numpy.ndarray, optional
         Takes the result: a lazy array gets it as its new expression, a NumPy array is computed into.

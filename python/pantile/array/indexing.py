@@ -45,9 +45,7 @@ def getitem(x: Array, key: Any) -> Array:
     if any(isinstance(k, (bool, np.bool_)) for k in listed):
         return _with_truth(x, listed)
     wide = [
-        n
-        for n, k in enumerate(listed)
-        if isinstance(k, np.ndarray) and k.dtype.kind in "iu" and k.ndim > 1
+        n for n, k in enumerate(listed) if isinstance(k, np.ndarray) and k.dtype.kind in "iu" and k.ndim > 1
     ]
     arrays = [k for k in listed if isinstance(k, (np.ndarray, Expr)) and k.ndim > 0]
     if len(wide) == 1 and len(arrays) == 1:
@@ -60,7 +58,9 @@ def _with_truth(x: Array, listed: tuple[Any, ...]) -> Array:
     truths = [bool(k) for k in listed if isinstance(k, (bool, np.bool_))]
     rest = tuple(k for k in listed if not isinstance(k, (bool, np.bool_)))
     if len(truths) > 1 or any(isinstance(k, (np.ndarray, Expr)) for k in rest):
-        raise _native.UnsupportedError("a boolean beside other index arrays is not supported; index in two steps")
+        raise _native.UnsupportedError(
+            "a boolean beside other index arrays is not supported; index in two steps"
+        )
     part = _native.index(x._expr, rest) if rest else x._expr
     part = _native.expand_dims(part, (0,))
     return Array(part if truths[0] else _native.index(part, (slice(0, 0),)))
@@ -102,7 +102,12 @@ def setitem(x: Array, key: Any, value: Any) -> None:
         entries = as_expr(entries)
     if isinstance(entries, tuple) and len(entries) == 1 and isinstance(entries[0], (Expr, np.ndarray)):
         return setitem(x, Array(entries[0]) if isinstance(entries[0], Expr) else entries[0], value)
-    if isinstance(entries, np.ndarray) and entries.dtype.kind in "iu" and entries.ndim == 1 and np.ndim(value) == 0:
+    if (
+        isinstance(entries, np.ndarray)
+        and entries.dtype.kind in "iu"
+        and entries.ndim == 1
+        and np.ndim(value) == 0
+    ):
         entries = _mask_of(x, entries)
     x._expr = _native.assign(x._expr, entries, v)
     return None
@@ -114,9 +119,7 @@ def _mask_of(x: Array, positions: np.ndarray[Any, Any]) -> Expr:
     wrapped = np.where(positions < 0, positions + n, positions)
     bad = (wrapped < 0) | (wrapped >= n)
     if bad.any():
-        raise IndexError(
-            f"index {int(positions[bad][0])} is out of bounds for axis 0 with size {n}"
-        )
+        raise IndexError(f"index {int(positions[bad][0])} is out of bounds for axis 0 with size {n}")
     flags = np.zeros(n, bool)
     flags[wrapped] = True
     return as_expr(flags)
@@ -161,7 +164,9 @@ def take(a: Any, indices: Any, axis: Any = None, out: Any = None, mode: str = "r
     if positions.size == 0 and positions.dtype.kind == "f":
         positions = positions.astype(np.intp)
     if positions.dtype.kind not in "iub":
-        raise TypeError(f"Cannot cast array data from {positions.dtype!r} to dtype('int64') according to the rule 'safe'")
+        raise TypeError(
+            f"Cannot cast array data from {positions.dtype!r} to dtype('int64') according to the rule 'safe'"
+        )
     positions = positions.astype(np.int64)
     n = known_shape(e, "take")[at]
     if mode == "wrap":
@@ -207,7 +212,9 @@ def compress(condition: Any, a: Any, axis: Any = None) -> Array:
     if isinstance(condition, Array):
         if condition.ndim != 1:
             raise ValueError("Condition must be one dimensional")
-        mask: Any = condition._expr if condition._expr.dtype == "|b1" else call("not_equal", condition._expr, 0)
+        mask: Any = (
+            condition._expr if condition._expr.dtype == "|b1" else call("not_equal", condition._expr, 0)
+        )
         n = condition.shape[0]
         if n is not None and n < (e.shape[at] or 0):
             e = _native.index(e, (*(slice(None),) * at, slice(0, n)))
@@ -275,7 +282,9 @@ def diagonal(a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Array:
     if e.ndim < 2:
         raise ValueError("diag requires an array of at least two dimensions")
     if e.ndim != 2:
-        raise _native.UnsupportedError("diagonal takes arrays with two axes; use map_blocks for stacks of matrices")
+        raise _native.UnsupportedError(
+            "diagonal takes arrays with two axes; use map_blocks for stacks of matrices"
+        )
     i, j = axis_index(axis1, 2), axis_index(axis2, 2)
     if i == j:
         raise ValueError("axis1 and axis2 cannot be the same")
@@ -291,5 +300,9 @@ def diagonal(a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Array:
     cuts = (along,)
     square = _native.rechunk(square, (along, along)) if square.chunks[1] != along else square
     return blockwise_native(
-        lambda block_id, block: np.diagonal(block), "diagonal", [(square, [("block", 0), ("block", 0)])], cuts, e.dtype
+        lambda block_id, block: np.diagonal(block),
+        "diagonal",
+        [(square, [("block", 0), ("block", 0)])],
+        cuts,
+        e.dtype,
     )

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from pantile import _native, config
-from pantile._native import Chunks, Expr
-from pantile.array.chunking import KEEP, axis_index, axis_tuple, normalize, shape_argument, spread
+from pantile._native import Expr
+from pantile.array.chunking import Chunks, KEEP, axis_index, axis_tuple, normalize, shape_argument, spread
 from pantile.array.core import Array, as_expr, dtype_text, known_shape
 from pantile.array.elementwise import call
 
@@ -96,15 +96,19 @@ def rechunk(x: Any, chunks: Any = "auto", *, block_size_limit: Any = None) -> Ar
                 f"axis {axis} has an unknown length (after a boolean mask), so it cannot be cut in another way: call "
                 f"compute_chunk_sizes() first"
             )
-    size = config.get("array.chunk_size") if block_size_limit is None else config.parse_bytes(block_size_limit)
+    size = (
+        config.get("array.chunk_size") if block_size_limit is None else config.parse_bytes(block_size_limit)
+    )
     longest = [max(1, *(n or 0 for n in c)) for c in present]
     automatic = any(isinstance(s, (str, tuple)) and (s == "auto" or s[:1] == ("bytes",)) for s in wanted)
     cuts = _native.normalize_chunks(
-        wanted, shape, np.dtype(e.dtype).itemsize, size, longest if automatic and None not in e.shape else None
+        wanted,
+        shape,
+        np.dtype(e.dtype).itemsize,
+        size,
+        longest if automatic and None not in e.shape else None,
     )
-    merged = tuple(
-        present[axis] if None in present[axis] else cuts[axis] for axis in range(e.ndim)
-    )
+    merged = tuple(present[axis] if None in present[axis] else cuts[axis] for axis in range(e.ndim))
     return Array(e if merged == present else _native.rechunk(e, merged))
 
 
@@ -323,7 +327,9 @@ def rollaxis(a: Any, axis: int, start: int = 0) -> Array:
     axis = axis_index(axis, n)
     at = start + n if start < 0 else start
     if not 0 <= at <= n:
-        raise np.exceptions.AxisError(f"'start' arg requires {-n} <= start < {n + 1}, but {start} was passed in")
+        raise np.exceptions.AxisError(
+            f"'start' arg requires {-n} <= start < {n + 1}, but {start} was passed in"
+        )
     if axis < at:
         at -= 1
     order = [k for k in range(n) if k != axis]
@@ -546,7 +552,10 @@ def roll(a: Any, shift: Any, axis: Any = None) -> Array:
         s = s % n if n else 0
         if s:
             head = (slice(None),) * at
-            parts = [_native.index(e, head + (slice(n - s, None),)), _native.index(e, head + (slice(None, n - s),))]
+            parts = [
+                _native.index(e, head + (slice(n - s, None),)),
+                _native.index(e, head + (slice(None, n - s),)),
+            ]
             e = _native.concatenate(parts, at, None)
     return Array(e)
 
@@ -829,7 +838,15 @@ def column_stack(tup: Sequence[Any]) -> Array:
     columns = []
     for a in tup:
         e = as_expr(a)
-        columns.append(Array(_native.expand_dims(e, (1,)) if e.ndim == 1 else e if e.ndim else _native.expand_dims(e, (0, 1))))
+        columns.append(
+            Array(
+                _native.expand_dims(e, (1,))
+                if e.ndim == 1
+                else e
+                if e.ndim
+                else _native.expand_dims(e, (0, 1))
+            )
+        )
     return concatenate(columns, 1)
 
 
@@ -986,7 +1003,9 @@ def _split_along(ary: Any, indices_or_sections: Any, axis: int, name: str) -> li
     if name == "hsplit" and e.ndim == 1:
         axis = 0
     if e.ndim <= axis:
-        raise ValueError(f"{name} only works on arrays of {axis + 1 if name != 'hsplit' else 1} or more dimensions")
+        raise ValueError(
+            f"{name} only works on arrays of {axis + 1 if name != 'hsplit' else 1} or more dimensions"
+        )
     return split(Array(e), indices_or_sections, axis)
 
 
@@ -1102,14 +1121,14 @@ def broadcast_to(x: Any, shape: Any, subok: bool = False, *, chunks: Any = None)
     for axis, n in enumerate(lengths):
         own = e.shape[axis - extra] if axis >= extra else None
         specs.append(e.chunks[axis - extra] if own == n and axis >= extra else "auto")
-    if extra < 0 or any(
-        e.shape[k] not in (1, lengths[extra + k]) for k in range(e.ndim)
-    ):
+    if extra < 0 or any(e.shape[k] not in (1, lengths[extra + k]) for k in range(e.ndim)):
         raise ValueError(
             f"operands could not be broadcast together with remapped shapes [original->remapped]: {e.shape} "
             f"and requested shape {lengths}"
         )
-    return Array(_native.broadcast_to(e, normalize(tuple(specs), lengths, np.dtype(e.dtype)) if lengths else ()))
+    return Array(
+        _native.broadcast_to(e, normalize(tuple(specs), lengths, np.dtype(e.dtype)) if lengths else ())
+    )
 
 
 def broadcast_arrays(*args: Any, subok: bool = False) -> tuple[Array, ...]:
@@ -1166,7 +1185,9 @@ def repeat(a: Any, repeats: Any, axis: Any = None) -> Array:
     n = known_shape(e, "repeat")[at]
     counts = np.asarray(repeats)
     if counts.dtype.kind not in "iu":
-        raise TypeError(f"Cannot cast array data from {counts.dtype!r} to dtype('int64') according to the rule 'safe'")
+        raise TypeError(
+            f"Cannot cast array data from {counts.dtype!r} to dtype('int64') according to the rule 'safe'"
+        )
     if (counts < 0).any():
         raise ValueError("repeats may not contain negative values.")
     if counts.ndim > 1 or (counts.ndim == 1 and counts.size not in (1, n)):
@@ -1273,7 +1294,9 @@ def pad(array: Any, pad_width: Any, mode: str = "constant", **kwargs: Any) -> Ar
         raise _native.UnsupportedError("pad knows reflect_type='even' only")
     known_shape(e, "pad")
     if mode in ("constant", "empty"):
-        values = np.broadcast_to(np.asarray(kwargs.get("constant_values", 0)), (e.ndim, 2)) if e.ndim else None
+        values = (
+            np.broadcast_to(np.asarray(kwargs.get("constant_values", 0)), (e.ndim, 2)) if e.ndim else None
+        )
         for axis, (before, after) in enumerate(widths):
             parts = [e]
             if before:

@@ -81,7 +81,9 @@ def _reduce(
         e = _native.expand_dims(e, (0,))
         if where is not True:
             where = as_expr(where)
-        r = _reduce(name, Array(e), 0, False, dtype, ddof, True if where is True else Array(where), initial, skip_nan)
+        r = _reduce(
+            name, Array(e), 0, False, dtype, ddof, True if where is True else Array(where), initial, skip_nan
+        )
         return r
     mask = None
     if where is not True and where is not _EVERY:
@@ -205,9 +207,7 @@ def var(
     return finish([_reduce("var", a, axis, keepdims, dtype, _ddof(ddof, correction), where)], "var", out)
 
 
-def _extremum(
-    name: str, a: Any, axis: Any, out: Any, keepdims: bool, initial: Any, where: Any
-) -> Array:
+def _extremum(name: str, a: Any, axis: Any, out: Any, keepdims: bool, initial: Any, where: Any) -> Array:
     if where is not True and initial is None:
         raise ValueError(
             f"reduction operation '{name}imum' does not have an identity, so to use a where mask one has to specify 'initial'"
@@ -227,15 +227,11 @@ def max(
     return _extremum("max", a, axis, out, keepdims, initial, where)
 
 
-def any(
-    a: Any, axis: Any = None, out: Any = None, keepdims: bool = False, *, where: Any = True
-) -> Array:
+def any(a: Any, axis: Any = None, out: Any = None, keepdims: bool = False, *, where: Any = True) -> Array:
     return finish([_reduce("any", a, axis, keepdims, None, 0, where)], "any", out)
 
 
-def all(
-    a: Any, axis: Any = None, out: Any = None, keepdims: bool = False, *, where: Any = True
-) -> Array:
+def all(a: Any, axis: Any = None, out: Any = None, keepdims: bool = False, *, where: Any = True) -> Array:
     return finish([_reduce("all", a, axis, keepdims, None, 0, where)], "all", out)
 
 
@@ -243,7 +239,9 @@ def _one_axis(axis: Any, ndim: int) -> Any:
     if axis is None:
         return None
     if isinstance(axis, (tuple, list)):
-        raise TypeError(f"'{type(axis).__name__}' object cannot be interpreted as an integer: give one axis, or None")
+        raise TypeError(
+            f"'{type(axis).__name__}' object cannot be interpreted as an integer: give one axis, or None"
+        )
     # NumPy allows axis 0 of an array without axes.
     return None if ndim == 0 and axis in (0, -1) else axis
 
@@ -293,9 +291,7 @@ def nanmean(
     return finish([_reduce("mean", a, axis, keepdims, dtype, 0, where, None, True)], "nanmean", out)
 
 
-def _nan_moment(
-    name: str, a: Any, axis: Any, dtype: Any, ddof: float, keepdims: bool, where: Any
-) -> Expr:
+def _nan_moment(name: str, a: Any, axis: Any, dtype: Any, ddof: float, keepdims: bool, where: Any) -> Expr:
     e = as_expr(a)
     r = _reduce(name, Array(e), axis, keepdims, dtype, ddof, where, None, True)
     if ddof <= 0 or np.dtype(e.dtype).kind not in "fc":
@@ -317,7 +313,9 @@ def nanvar(
     where: Any = True,
     correction: Any = None,
 ) -> Array:
-    return finish([_nan_moment("var", a, axis, dtype, _ddof(ddof, correction), keepdims, where)], "nanvar", out)
+    return finish(
+        [_nan_moment("var", a, axis, dtype, _ddof(ddof, correction), keepdims, where)], "nanvar", out
+    )
 
 
 def nanstd(
@@ -331,12 +329,12 @@ def nanstd(
     where: Any = True,
     correction: Any = None,
 ) -> Array:
-    return finish([_nan_moment("std", a, axis, dtype, _ddof(ddof, correction), keepdims, where)], "nanstd", out)
+    return finish(
+        [_nan_moment("std", a, axis, dtype, _ddof(ddof, correction), keepdims, where)], "nanstd", out
+    )
 
 
-def _nan_extremum(
-    name: str, a: Any, axis: Any, out: Any, keepdims: bool, initial: Any, where: Any
-) -> Array:
+def _nan_extremum(name: str, a: Any, axis: Any, out: Any, keepdims: bool, initial: Any, where: Any) -> Array:
     e = as_expr(a)
     if np.dtype(e.dtype).kind not in "fc":
         return _extremum(name, a, axis, out, keepdims, initial, where)
@@ -390,27 +388,124 @@ def nanargmax(a: Any, axis: Any = None, out: Any = None, *, keepdims: bool = Fal
 
 _X = ">>> x = da.asarray([[1.0, 2.0], [3.0, 6.0]])\n    "
 _N = ">>> x = da.asarray([[1.0, np.nan], [3.0, 6.0]])\n    "
-_document(sum, "Sum over axes.", "dtype initial where", _X + ">>> da.sum(x, axis=0).compute()\n    array([4., 8.])")
+_document(
+    sum, "Sum over axes.", "dtype initial where", _X + ">>> da.sum(x, axis=0).compute()\n    array([4., 8.])"
+)
 _document(prod, "Product over axes.", "dtype initial where", _X + ">>> float(da.prod(x).compute())\n    36.0")
-_document(mean, "Arithmetic mean over axes.", "dtype where", _X + ">>> da.mean(x, axis=1).compute()\n    array([1.5, 4.5])")
-_document(std, "Standard deviation over axes.", "dtype ddof where", _X + ">>> da.std(x, axis=1).compute()\n    array([0.5, 1.5])")
-_document(var, "Variance over axes.", "dtype ddof where", _X + ">>> da.var(x, axis=1).compute()\n    array([0.25, 2.25])")
-_document(min, "Smallest value over axes, NaN if there is one.", "initial where", _X + ">>> da.min(x, axis=0).compute()\n    array([1., 2.])")
-_document(max, "Largest value over axes, NaN if there is one.", "initial where", _X + ">>> da.max(x, axis=0).compute()\n    array([3., 6.])")
-_document(any, "Whether any element over axes is true.", "where", _X + ">>> da.any(x > 2, axis=1).compute()\n    array([False,  True])")
-_document(all, "Whether all elements over axes are true.", "where", _X + ">>> da.all(x > 2, axis=1).compute()\n    array([False,  True])")
-_document(argmin, "Position of the first smallest value along one axis, or in the flattened array.", "", _X + ">>> da.argmin(x, axis=0).compute()\n    array([0, 0])")
-_document(argmax, "Position of the first largest value along one axis, or in the flattened array.", "", _X + ">>> int(da.argmax(x).compute())\n    3")
-_document(ptp, "Largest less smallest value over axes.", "", _X + ">>> da.ptp(x, axis=0).compute()\n    array([2., 4.])")
-_document(nansum, "Sum over axes, NaN counting as zero.", "dtype initial where", _N + ">>> da.nansum(x, axis=0).compute()\n    array([4., 6.])")
-_document(nanprod, "Product over axes, NaN counting as one.", "dtype initial where", _N + ">>> da.nanprod(x, axis=0).compute()\n    array([3., 6.])")
-_document(nanmean, "Arithmetic mean of the numbers over axes; NaN where there are none.", "dtype where", _N + ">>> da.nanmean(x, axis=0).compute()\n    array([2., 6.])")
-_document(nanstd, "Standard deviation of the numbers over axes.", "dtype ddof where", _N + ">>> da.nanstd(x, axis=0).compute()\n    array([1., 0.])")
-_document(nanvar, "Variance of the numbers over axes.", "dtype ddof where", _N + ">>> da.nanvar(x, axis=0).compute()\n    array([1., 0.])")
-_document(nanmin, "Smallest number over axes; NaN where there is none.", "initial where", _N + ">>> da.nanmin(x, axis=0).compute()\n    array([1., 6.])")
-_document(nanmax, "Largest number over axes; NaN where there is none.", "initial where", _N + ">>> da.nanmax(x, axis=0).compute()\n    array([3., 6.])")
-_document(nanargmin, "Position of the first smallest number. Without any, computing raises ValueError.", "", _N + ">>> da.nanargmin(x, axis=0).compute()\n    array([0, 1])")
-_document(nanargmax, "Position of the first largest number. Without any, computing raises ValueError.", "", _N + ">>> da.nanargmax(x, axis=1).compute()\n    array([0, 1])")
+_document(
+    mean,
+    "Arithmetic mean over axes.",
+    "dtype where",
+    _X + ">>> da.mean(x, axis=1).compute()\n    array([1.5, 4.5])",
+)
+_document(
+    std,
+    "Standard deviation over axes.",
+    "dtype ddof where",
+    _X + ">>> da.std(x, axis=1).compute()\n    array([0.5, 1.5])",
+)
+_document(
+    var,
+    "Variance over axes.",
+    "dtype ddof where",
+    _X + ">>> da.var(x, axis=1).compute()\n    array([0.25, 2.25])",
+)
+_document(
+    min,
+    "Smallest value over axes, NaN if there is one.",
+    "initial where",
+    _X + ">>> da.min(x, axis=0).compute()\n    array([1., 2.])",
+)
+_document(
+    max,
+    "Largest value over axes, NaN if there is one.",
+    "initial where",
+    _X + ">>> da.max(x, axis=0).compute()\n    array([3., 6.])",
+)
+_document(
+    any,
+    "Whether any element over axes is true.",
+    "where",
+    _X + ">>> da.any(x > 2, axis=1).compute()\n    array([False,  True])",
+)
+_document(
+    all,
+    "Whether all elements over axes are true.",
+    "where",
+    _X + ">>> da.all(x > 2, axis=1).compute()\n    array([False,  True])",
+)
+_document(
+    argmin,
+    "Position of the first smallest value along one axis, or in the flattened array.",
+    "",
+    _X + ">>> da.argmin(x, axis=0).compute()\n    array([0, 0])",
+)
+_document(
+    argmax,
+    "Position of the first largest value along one axis, or in the flattened array.",
+    "",
+    _X + ">>> int(da.argmax(x).compute())\n    3",
+)
+_document(
+    ptp,
+    "Largest less smallest value over axes.",
+    "",
+    _X + ">>> da.ptp(x, axis=0).compute()\n    array([2., 4.])",
+)
+_document(
+    nansum,
+    "Sum over axes, NaN counting as zero.",
+    "dtype initial where",
+    _N + ">>> da.nansum(x, axis=0).compute()\n    array([4., 6.])",
+)
+_document(
+    nanprod,
+    "Product over axes, NaN counting as one.",
+    "dtype initial where",
+    _N + ">>> da.nanprod(x, axis=0).compute()\n    array([3., 6.])",
+)
+_document(
+    nanmean,
+    "Arithmetic mean of the numbers over axes; NaN where there are none.",
+    "dtype where",
+    _N + ">>> da.nanmean(x, axis=0).compute()\n    array([2., 6.])",
+)
+_document(
+    nanstd,
+    "Standard deviation of the numbers over axes.",
+    "dtype ddof where",
+    _N + ">>> da.nanstd(x, axis=0).compute()\n    array([1., 0.])",
+)
+_document(
+    nanvar,
+    "Variance of the numbers over axes.",
+    "dtype ddof where",
+    _N + ">>> da.nanvar(x, axis=0).compute()\n    array([1., 0.])",
+)
+_document(
+    nanmin,
+    "Smallest number over axes; NaN where there is none.",
+    "initial where",
+    _N + ">>> da.nanmin(x, axis=0).compute()\n    array([1., 6.])",
+)
+_document(
+    nanmax,
+    "Largest number over axes; NaN where there is none.",
+    "initial where",
+    _N + ">>> da.nanmax(x, axis=0).compute()\n    array([3., 6.])",
+)
+_document(
+    nanargmin,
+    "Position of the first smallest number. Without any, computing raises ValueError.",
+    "",
+    _N + ">>> da.nanargmin(x, axis=0).compute()\n    array([0, 1])",
+)
+_document(
+    nanargmax,
+    "Position of the first largest number. Without any, computing raises ValueError.",
+    "",
+    _N + ">>> da.nanargmax(x, axis=1).compute()\n    array([0, 1])",
+)
 
 
 def count_nonzero(a: Any, axis: Any = None, *, keepdims: bool = False) -> Array:
@@ -441,7 +536,9 @@ def count_nonzero(a: Any, axis: Any = None, *, keepdims: bool = False) -> Array:
     return Array(_reduce("sum", Array(truth), axis, keepdims))
 
 
-def average(a: Any, axis: Any = None, weights: Any = None, returned: bool = False, *, keepdims: bool = False) -> Any:
+def average(
+    a: Any, axis: Any = None, weights: Any = None, returned: bool = False, *, keepdims: bool = False
+) -> Any:
     """Weighted mean over axes.
 
     Parameters
@@ -551,7 +648,9 @@ def _whole_axes(
             chunks.append(e.chunks[k])
         elif keepdims and axis is not None:
             chunks.append((1,))
-    along: list[tuple[Any, ...]] = [("block", out_axes[k]) if k in out_axes else ("whole",) for k in range(ndim)]
+    along: list[tuple[Any, ...]] = [
+        ("block", out_axes[k]) if k in out_axes else ("whole",) for k in range(ndim)
+    ]
     keep = keepdims and axis is not None
 
     def on_block(block_id: Any, block: Any) -> Any:
