@@ -16,38 +16,40 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as _np
 
-from pantile.array import core as _core  # noqa: F401  (first: the other modules need its class)
+# First, since the other modules need its class while it needs their functions.
+from pantile.array.core import Array
+
+# isort: split
 from pantile.array import (
-    blocks as _blocks,
-    creation as _creation,
-    elementwise as _elementwise,
-    indexing as _indexing,
-    linalg as linalg,
-    manipulation as _manipulation,
-    overlap as _overlap,
-    products as _products,
-    random as random,
-    reductions as _reductions,
-    sources as _sources,
-    statistics as _statistics,
-    targets as _targets,
+    blocks,
+    creation,
+    elementwise,
+    indexing,
+    linalg,
+    manipulation,
+    overlap,
+    products,
+    random,
+    reductions,
+    sources,
+    statistics,
+    targets,
 )
-from pantile.array.core import Array as Array
 
 __all__ = ["Array", "linalg", "random"]
 
 for _module in (
-    _creation,
-    _sources,
-    _targets,
-    _elementwise,
-    _reductions,
-    _manipulation,
-    _indexing,
-    _products,
-    _statistics,
-    _blocks,
-    _overlap,
+    creation,
+    sources,
+    targets,
+    elementwise,
+    reductions,
+    manipulation,
+    indexing,
+    products,
+    statistics,
+    blocks,
+    overlap,
 ):
     for _name in _module.__all__:
         globals()[_name] = getattr(_module, _name)

@@ -177,7 +177,7 @@ def map_blocks(
                     "dtype": None,
                 }
             }
-            extra["block_info"] |= {k: extra["block_info"][None] for k in arrays}
+            extra["block_info"] |= dict.fromkeys(arrays, extra["block_info"][None])
         dtype = infer(
             func,
             [_tiny(arrays[k]) if k in arrays else a for k, a in enumerate(args)],

@@ -118,7 +118,7 @@ class Array:
     array([32, 52, 72])
     """
 
-    __slots__ = ("_expr", "__weakref__")
+    __slots__ = ("__weakref__", "_expr")
     __hash__ = None  # type: ignore[assignment]  # `==` gives an array, as in NumPy
     __array_priority__ = 20.0
 

@@ -362,7 +362,7 @@ def round(a: Any, decimals: int = 0, out: Any = None) -> Array:
         return finish([e if kind in "iu" else call("rint", e)], "round", out)
     if kind not in "iuf":
         raise TypeError(f"ufunc 'rint' not supported for dtype {np.dtype(e.dtype)}")
-    scale = 10.0 ** abs(decimals)
+    scale = 10.0 ** (decimals if decimals > 0 else -decimals)  # `abs` is an array function here
     first, second = ("multiply", "divide") if decimals > 0 else ("divide", "multiply")
     r = call(second, call("rint", call(first, e, scale)), scale)
     return finish([_native.astype(r, e.dtype)], "round", out)

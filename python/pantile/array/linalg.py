@@ -52,6 +52,15 @@ class SVDResult(NamedTuple):
     Vh: Array
 
 
+class LstsqResult(NamedTuple):
+    """The results of `lstsq`."""
+
+    x: Array
+    residuals: Array
+    rank: Array
+    s: Array
+
+
 class SlogdetResult(NamedTuple):
     """The sign and the logarithm of `slogdet`."""
 
@@ -346,32 +355,40 @@ def slogdet(a: Any) -> SlogdetResult:
     return SlogdetResult(Array(sign), Array(logarithm))
 
 
-def lstsq(a: Any, b: Any) -> Array:
-    """The least-squares solution of ``a @ x = b``.
+def lstsq(a: Any, b: Any, rcond: float | None = None) -> LstsqResult:
+    """The solution of least norm of ``a @ x = b`` in the sense of least squares.
 
     Parameters
     ----------
     a : array_like
-        A matrix of full column rank.
+        A matrix.
     b : array_like
         One or more right sides.
+    rcond : float, optional
+        Singular values below this times the largest one count as zero.
 
     Returns
     -------
-    Array
-        The solution alone; NumPy also returns residuals, rank and singular values (see `svdvals`).
+    (x, residuals, rank, s)
+        The residuals are empty where the matrix has no more rows than columns. NumPy leaves them empty for a matrix of
+        deficient rank too, which is not known before it is computed.
 
     Examples
     --------
     >>> import numpy as np
     >>> import pantile.array as da
-    >>> x = da.linalg.lstsq([[1.0, 0.0], [1.0, 1.0], [1.0, 2.0]], [1.0, 3.0, 5.0])
+    >>> x, *_ = da.linalg.lstsq([[1.0, 0.0], [1.0, 1.0], [1.0, 2.0]], [1.0, 3.0, 5.0])
     >>> bool(np.allclose(x.compute(), [1.0, 2.0]))
     True
     """
-    m = _matrix(a, "lstsq")
-    y, flat = _right_side(m, b)
-    return _vector(_native.lstsq(m, y), flat)
+    m, y = _matrix(a, "lstsq"), as_expr(b)
+    if y.ndim not in (1, 2):
+        raise LinAlgError(f"{y.ndim}-dimensional array given. Array must be one- or two-dimensional")
+    if y.shape[0] != m.shape[0]:
+        raise LinAlgError(
+            f"Incompatible dimensions: the matrix has shape {m.shape}, but the right side {y.shape}"
+        )
+    return LstsqResult(*(Array(f) for f in _native.lstsq(m, y, rcond)))
 
 
 def matrix_power(a: Any, n: int) -> Array:

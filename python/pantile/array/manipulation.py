@@ -10,7 +10,7 @@ import numpy as np
 
 from pantile import _native, config
 from pantile._native import Expr
-from pantile.array.chunking import Chunks, KEEP, axis_index, axis_tuple, normalize, shape_argument, spread
+from pantile.array.chunking import KEEP, Chunks, axis_index, axis_tuple, normalize, shape_argument, spread
 from pantile.array.core import Array, as_expr, dtype_text, known_shape
 from pantile.array.elementwise import call
 

@@ -8,11 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from pantile import _native
 from pantile._native import Expr
+from pantile.array.blocks import blockwise_native, function_name, infer
 from pantile.array.chunking import Chunks, axis_index
 from pantile.array.core import Array, as_expr
-from pantile.array.blocks import blockwise_native, function_name, infer
 from pantile.array.manipulation import pad
 
 __all__ = ["map_overlap"]

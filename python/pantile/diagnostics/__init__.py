@@ -1,0 +1,19 @@
+"""Looking at computations: a progress bar, what a computation will do, pictures of graphs.
+
+Examples
+--------
+>>> import pantile.array as da
+>>> from pantile.diagnostics import ProgressBar
+>>> with ProgressBar():
+...     total = da.ones(10, chunks=5).sum().compute()
+>>> float(total)
+10.0
+"""
+
+from __future__ import annotations
+
+from pantile.diagnostics.explanation import Explanation, explain
+from pantile.diagnostics.picture import Picture, visualize
+from pantile.diagnostics.progress import ProgressBar
+
+__all__ = ["Explanation", "Picture", "ProgressBar", "explain", "visualize"]

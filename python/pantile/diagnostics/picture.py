@@ -1,0 +1,260 @@
+"""`visualize`: pictures of expressions and of tasks, as SVG or PNG, written without other programs."""
+
+from __future__ import annotations
+
+import os
+from html import escape
+from typing import Any
+
+from pantile import _native
+from pantile.diagnostics.layout import Layout, lay_out
+
+__all__ = ["Picture", "visualize"]
+
+MOST_TASKS = 300
+"""A picture of more tasks shows one box a layer instead."""
+
+_PALETTE = (
+    "#f2c14e",
+    "#8fb8de",
+    "#a1cca5",
+    "#f78154",
+    "#d8a7ca",
+    "#b8b8aa",
+    "#7ec8c3",
+    "#e8998d",
+    "#c9cba3",
+    "#9fa4d8",
+)
+_PYTHON = "#ffd43b"
+
+
+class _Node:
+    """A box: lines of text, a colour, and what it depends on."""
+
+    def __init__(self, lines: list[str], fill: str, inputs: list[int], title: str) -> None:
+        self.lines, self.fill, self.inputs, self.title = lines, fill, inputs, title
+
+
+class Picture:
+    """A drawn graph. Notebooks show it; `save` writes it."""
+
+    def __init__(self, nodes: list[_Node], note: str = "") -> None:
+        self._nodes = nodes
+        self._note = note
+        self._layout: Layout = lay_out([n.inputs for n in nodes])
+        longest = max((len(line) for n in nodes for line in n.lines), default=4)
+        self._box = (max(36.0, 6.0 * longest + 12), 11.0 * max((len(n.lines) for n in nodes), default=1) + 8)
+        self._step = (self._box[0] + 14, self._box[1] + 34)
+
+    @property
+    def note(self) -> str:
+        """What the picture leaves out, if anything."""
+        return self._note
+
+    def __len__(self) -> int:
+        return len(self._nodes)
+
+    def _size(self) -> tuple[int, int]:
+        width = int(self._layout.width * self._step[0]) + 14
+        return max(width, 6 * len(self._note) + 20), int(self._layout.rows * self._step[1]) + 14
+
+    def _corner(self, node: int) -> tuple[float, float]:
+        return 10 + self._layout.x[node] * self._step[0], 16 + self._layout.row[node] * self._step[1]
+
+    def _paths(self) -> list[list[tuple[float, float]]]:
+        paths = []
+        w, h = self._box
+        for (start, end), bends in self._layout.bends.items():
+            x1, y1 = self._corner(start)
+            x2, y2 = self._corner(end)
+            points = [(x1 + w / 2, y1 + h)]
+            for x, row in bends:
+                middle = 10 + x * self._step[0] + w / 2
+                top = 16 + row * self._step[1]
+                points += [(middle, top), (middle, top + h)]
+            points.append((x2 + w / 2, y2))
+            paths.append(points)
+        return paths
+
+    def svg(self) -> str:
+        """The picture as SVG."""
+        width, height = self._size()
+        w, h = self._box
+        parts = [
+            f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" viewBox="0 0 {width} {height}" '
+            'font-family="monospace" font-size="10">',
+            '<rect width="100%" height="100%" fill="#ffffff"/>',
+            '<defs><marker id="tip" viewBox="0 0 6 6" refX="6" refY="3" markerWidth="5" markerHeight="5" orient="auto">'
+            '<path d="M0,0 L6,3 L0,6 z" fill="#8a8a8a"/></marker></defs>',
+            '<g fill="none" stroke="#8a8a8a">',
+        ]
+        for points in self._paths():
+            text = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
+            parts.append(f'<polyline points="{text}" marker-end="url(#tip)"/>')
+        parts.append("</g>")
+        for k, node in enumerate(self._nodes):
+            x, y = self._corner(k)
+            parts.append(
+                f'<g><title>{escape(node.title)}</title><rect x="{x:.1f}" y="{y:.1f}" width="{w:.1f}" height="{h:.1f}" rx="4" '
+                f'fill="{node.fill}" stroke="#4d4d4d"/>'
+            )
+            for n, line in enumerate(node.lines):
+                parts.append(
+                    f'<text x="{x + w / 2:.1f}" y="{y + 13 + 11 * n:.1f}" text-anchor="middle">{escape(line)}</text>'
+                )
+            parts.append("</g>")
+        if self._note:
+            parts.append(f'<text x="10" y="10" fill="#666666">{escape(self._note)}</text>')
+        parts.append("</svg>")
+        return "\n".join(parts)
+
+    def png(self) -> bytes:
+        """The picture as PNG."""
+        from pantile.diagnostics.raster import Canvas, text_width
+
+        canvas = Canvas(*self._size())
+        w, h = self._box
+        for points in self._paths():
+            for (x1, y1), (x2, y2) in zip(points[:-1], points[1:], strict=True):
+                canvas.line(x1, y1, x2, y2)
+            x, y = points[-1]
+            for d in range(4):
+                canvas.line(x - d, y - 1 - d, x + d, y - 1 - d)
+        for k, node in enumerate(self._nodes):
+            x, y = self._corner(k)
+            canvas.box(x, y, w, h, node.fill)
+            for n, line in enumerate(node.lines):
+                canvas.text(x + (w - text_width(line)) / 2, y + 6 + 11 * n, line)
+        if self._note:
+            canvas.text(10, 3, self._note, "#666666")
+        return canvas.png()
+
+    def save(self, filename: Any) -> None:
+        """Writes the picture; the ending ``.svg`` or ``.png`` chooses the format."""
+        name = os.fspath(filename)
+        ending = os.path.splitext(name)[1].lower()
+        if ending == ".svg":
+            data = self.svg().encode()
+        elif ending == ".png":
+            data = self.png()
+        else:
+            raise ValueError(f"pictures are written as .svg or .png, not {ending!r}: {name!r}")
+        with open(name, "wb") as file:
+            file.write(data)
+
+    def _repr_svg_(self) -> str:
+        return self.svg()
+
+    def __repr__(self) -> str:
+        return f"pantile.Picture<{len(self._nodes)} boxes>"
+
+
+def _short(text: str, most: int = 24) -> str:
+    return text if len(text) <= most else text[: most - 1] + "…"
+
+
+def _expression_picture(exprs: list[Any]) -> Picture:
+    rows = _native.expressions(exprs)
+    number = {row["id"]: k for k, row in enumerate(rows)}
+    nodes = []
+    for row in rows:
+        shape = "×".join("?" if n is None else str(n) for n in row["shape"]) or "scalar"
+        lines = [_short(row["label"]), _short(f"{shape} {row['dtype'].lstrip('<|')}")]
+        fill = _PYTHON if row["python"] else "#8fb8de" if row["root"] else "#e8e8e8"
+        blocks = row["chunks"] if isinstance(row["chunks"], int) else list(row["chunks"])
+        kind = "Python" if row["python"] else "has blocks" if row["root"] else "fused into its user"
+        nodes.append(
+            _Node(
+                lines,
+                fill,
+                [number[i] for i in row["inputs"]],
+                f"{row['label']} {row['shape']} blocks {blocks}: {kind}",
+            )
+        )
+    return Picture(nodes)
+
+
+def _task_picture(exprs: list[Any], most: int, color: str) -> Picture:
+    graph = _native.graph(exprs)
+    tasks, labels = graph["tasks"], graph["labels"]
+    if len(tasks) > most:
+        return _layer_picture(graph, most)
+    ranks = graph["order"]
+    nodes = []
+    for k, (layer, index) in enumerate(tasks):
+        if color == "order":
+            share = ranks[k] / max(1, len(tasks) - 1)
+            fill = f"#{int(255 - 110 * share):02x}{int(245 - 100 * share):02x}{int(200 + 30 * share):02x}"
+        else:
+            fill = _PALETTE[layer % len(_PALETTE)]
+        title = f"{labels[layer]} block {index}, rank {ranks[k]}, {graph['bytes'][k]} bytes"
+        nodes.append(_Node([_short(labels[layer], 14), f"#{index}"], fill, list(graph["inputs"][k]), title))
+    return Picture(nodes)
+
+
+def _layer_picture(graph: dict[str, Any], most: int) -> Picture:
+    """One box a layer, with the number of its tasks."""
+    counts: dict[int, int] = {}
+    inputs: dict[int, set[int]] = {}
+    for k, (layer, _) in enumerate(graph["tasks"]):
+        counts[layer] = counts.get(layer, 0) + 1
+        inputs.setdefault(layer, set()).update(
+            other for i in graph["inputs"][k] if (other := graph["tasks"][i][0]) != layer
+        )
+    used = sorted(counts)
+    number = {layer: k for k, layer in enumerate(used)}
+    nodes = [
+        _Node(
+            [_short(graph["labels"][layer]), f"{counts[layer]} tasks"],
+            _PALETTE[layer % len(_PALETTE)],
+            sorted(number[i] for i in inputs[layer]),
+            f"{graph['labels'][layer]}: {counts[layer]} tasks",
+        )
+        for layer in used
+    ]
+    return Picture(nodes, f"{len(graph['tasks'])} tasks, more than {most}: one box a layer")
+
+
+def visualize(
+    *args: Any, filename: Any = None, tasks: bool = False, color: str = "layer", maximum: int = MOST_TASKS
+) -> Picture:
+    """Draws arrays' expressions, or their tasks.
+
+    Parameters
+    ----------
+    *args : Array
+        The arrays.
+    filename : str or path, optional
+        Where to write the picture, as ``.svg`` or ``.png``.
+    tasks : bool
+        Whether tasks are drawn instead of expressions.
+    color : {'layer', 'order'}
+        What colours of tasks mean.
+    maximum : int
+        With more tasks than this, one box a layer is drawn.
+
+    Returns
+    -------
+    Picture
+        Notebooks show it; its ``svg()`` and ``png()`` give the data.
+
+    Examples
+    --------
+    >>> import pantile
+    >>> import pantile.array as da
+    >>> x = da.ones((4, 4), chunks=2)
+    >>> pantile.visualize((x + x.T).sum()).svg().startswith("<svg")
+    True
+    """
+    from pantile.array.core import Array
+
+    if not args or not all(isinstance(a, Array) for a in args):
+        raise TypeError("visualize takes one or more pantile arrays")
+    if color not in ("layer", "order"):
+        raise ValueError(f"color is 'layer' or 'order', not {color!r}")
+    exprs = [a._expr for a in args]
+    picture = _task_picture(exprs, maximum, color) if tasks else _expression_picture(exprs)
+    if filename is not None:
+        picture.save(filename)
+    return picture
