@@ -2,7 +2,7 @@
 
 use super::elementwise::astype;
 use crate::block::Block;
-use crate::chunks::Chunks;
+use crate::chunks::{AxisChunks, Chunks};
 use crate::error::{ArrayError, Result};
 use crate::expr::{Expr, Kind};
 use crate::op::{BlockOp, Request};
@@ -29,8 +29,14 @@ pub fn scan(e: &Expr, axis: usize, product: bool, dtype: Option<DType>) -> Resul
     }
     let e = astype(e, dtype)?;
     let chunks = e.chunks().clone();
-    let op = ScanOp { chunks: chunks.clone(), axis, product, dtype };
-    Ok(Expr::new(Kind::Op(Arc::new(op), vec![e]), dtype, chunks))
+    let hands_on = !chunks[axis].is_known();
+    let op = ScanOp { chunks: chunks.clone(), axis, product, dtype, hands_on };
+    let scanned = Expr::new(Kind::Op(Arc::new(op), vec![e]), dtype, chunks.clone());
+    if !hands_on {
+        return Ok(scanned);
+    }
+    let blocks = ScannedBlocks { chunks: chunks.clone(), dtype };
+    Ok(Expr::new(Kind::Op(Arc::new(blocks), vec![scanned]), dtype, chunks))
 }
 
 struct ScanOp {
@@ -38,6 +44,17 @@ struct ScanOp {
     axis: usize,
     product: bool,
     dtype: DType,
+    /// Whether a task's value is the block and, beside it, the slice where the next block goes on. Along an axis of
+    /// unknown length the block before may turn out to be empty, and then the slice comes from further up.
+    hands_on: bool,
+}
+
+impl ScanOp {
+    /// The block where this one starts from: the one before along the axis, except those known to be empty.
+    fn before(&self, at: &[u32]) -> Option<u32> {
+        let cut = &self.chunks[self.axis];
+        (0..at[self.axis]).rev().find(|&i| !cut.is_known() || cut.sizes()[i as usize] > 0)
+    }
 }
 
 impl BlockOp for ScanOp {
@@ -51,38 +68,75 @@ impl BlockOp for ScanOp {
         self.chunks.iter().map(|c| c.count() as u32).collect()
     }
     fn requests(&self, at: &[u32], out: &mut Vec<Request>) {
-        if at[self.axis] > 0 {
+        if let Some(i) = self.before(at) {
             let mut before: SmallVec<[u32; 4]> = at.into();
-            before[self.axis] -= 1;
+            before[self.axis] = i;
             out.push(Request::Own(crate::chunks::ravel(&self.chunks, &before)));
         }
         out.push(Request::Chunk { input: 0, at: at.into() });
     }
     fn run(&self, _at: &[u32], inputs: &mut Vec<Value>) -> Result<Value> {
         let block = inputs.pop().ok_or_else(|| ArrayError::bug("a scan task got no block"))?.into_block()?;
-        let before = inputs.pop().map(Value::into_block).transpose()?;
-        let before = before.filter(|b| b.shape()[self.axis] > 0);
+        let last = |b: Block| {
+            let n = b.shape()[self.axis];
+            (n > 0).then(|| b.slice_axis(self.axis, n - 1, 1, 1))
+        };
+        let carry = match inputs.pop() {
+            None => None,
+            Some(Value::Many(parts)) => parts.get(1).cloned().map(Value::into_block).transpose()?,
+            Some(before) => last(before.into_block()?),
+        };
         // The block is overwritten where it is ours alone.
         let out =
             if block.is_sole_owner() && block.is_c_contiguous() { block } else { block.to_owned_block()? };
         if !out.is_empty() {
-            let carry = before.map(|b| {
-                let last = b.shape()[self.axis] - 1;
-                b.slice_axis(self.axis, last, 1, 1)
-            });
             run_scan(&out, carry.as_ref(), self.axis, self.product)?;
         }
-        Ok(Value::Block(out))
+        if !self.hands_on {
+            return Ok(Value::Block(out));
+        }
+        let next = match last(out.clone()) {
+            Some(own) => Some(own.to_owned_block()?),
+            None => carry,
+        };
+        Ok(Value::Many(Arc::new(std::iter::once(out).chain(next).map(Value::Block).collect())))
     }
     fn bytes(&self, at: &[u32]) -> u64 {
-        let len: u64 = self
-            .chunks
-            .iter()
-            .zip(at)
-            .map(|(c, &i)| if c.is_known() { c.sizes()[i as usize] } else { 1 })
-            .product();
-        len * self.dtype.size() as u64
+        block_bytes(&self.chunks, at, self.dtype)
     }
+}
+
+/// The blocks alone, of a scan that hands on more than them.
+struct ScannedBlocks {
+    chunks: Chunks,
+    dtype: DType,
+}
+
+impl BlockOp for ScannedBlocks {
+    fn name(&self) -> &str {
+        "scan"
+    }
+    fn identity(&self) -> Option<String> {
+        Some("scanned blocks".into())
+    }
+    fn grid(&self) -> SmallVec<[u32; 4]> {
+        self.chunks.iter().map(|c| c.count() as u32).collect()
+    }
+    fn requests(&self, at: &[u32], out: &mut Vec<Request>) {
+        out.push(Request::Chunk { input: 0, at: at.into() });
+    }
+    fn run(&self, _at: &[u32], inputs: &mut Vec<Value>) -> Result<Value> {
+        let value = inputs.pop().ok_or_else(|| ArrayError::bug("a task got no scanned block"))?;
+        value.parts()?.first().cloned().ok_or_else(|| ArrayError::bug("a scan made no block"))
+    }
+    fn bytes(&self, at: &[u32]) -> u64 {
+        block_bytes(&self.chunks, at, self.dtype)
+    }
+}
+
+fn block_bytes(chunks: &Chunks, at: &[u32], dtype: DType) -> u64 {
+    let of = |c: &AxisChunks, i: u32| if c.is_known() { c.sizes()[i as usize] } else { 1 };
+    chunks.iter().zip(at).map(|(c, &i)| of(c, i)).product::<u64>() * dtype.size() as u64
 }
 
 /// Scans a C-contiguous block in place. `carry` is the slice before it.
