@@ -115,6 +115,18 @@ fn matching_cuts(e: &Expr, from: &[u64], to: &[u64]) -> (Chunks, Chunks) {
     let (mut input, mut output): (Chunks, Chunks) = (SmallVec::new(), SmallVec::new());
     let (mut i, mut j) = (0, 0);
     while i < from.len() || j < to.len() {
+        // Between groups, axes of length one stand alone: they must not be the first axis of a group, which is the one
+        // that can be cut.
+        if i < from.len() && from[i] == 1 {
+            input.push(AxisChunks::whole(1));
+            i += 1;
+            continue;
+        }
+        if j < to.len() && to[j] == 1 {
+            output.push(AxisChunks::whole(1));
+            j += 1;
+            continue;
+        }
         let (i0, j0) = (i, j);
         let (mut a, mut b) = (1u64, 1u64);
         // A group ends where the products agree; lengths of one join it.
