@@ -286,8 +286,7 @@ fn assemble(
             Span::Range(r) => r.len as usize,
             Span::Chunk(_) => parts[0].1.shape()[axis],
         };
-        if let (Span::Chunk(_), Some((_, other))) =
-            (span, parts.iter().find(|(_, b)| b.shape()[axis] != len))
+        if let (Span::Chunk(_), Some((_, other))) = (span, parts.iter().find(|(_, b)| b.shape()[axis] != len))
         {
             return Err(ArrayError::value(format!(
                 "blocks side by side have different lengths along axis {axis} ({len} and {}): they come from \
@@ -314,7 +313,11 @@ fn assemble(
             to = to.slice_axis(axis, if lo < hi { lo as usize } else { 0 }, 1, (hi - lo) as usize);
         }
         if to.shape() != from.shape() {
-            return Err(ArrayError::bug(format!("a block of shape {:?} fills {:?}", from.shape(), to.shape())));
+            return Err(ArrayError::bug(format!(
+                "a block of shape {:?} fills {:?}",
+                from.shape(),
+                to.shape()
+            )));
         }
         // SAFETY: `out` is fresh; each block fills its own part of it.
         unsafe { to.assign(&from) };

@@ -202,6 +202,14 @@ impl BlockOp for ProductOp {
         let left = inputs.pop().ok_or_else(few)?.into_block()?;
         let so_far = inputs.pop().map(Value::into_block).transpose()?;
         let split = self.batch + self.left_free;
+        if left.shape()[..self.batch] != right.shape()[..self.batch] {
+            return Err(ArrayError::value(format!(
+                "operands could not be broadcast together: blocks of shapes {:?} and {:?} (lengths that were unknown \
+                 before the computation, after boolean masks)",
+                left.shape(),
+                right.shape()
+            )));
+        }
         let batch: usize = left.shape()[..self.batch].iter().product();
         let m: usize = left.shape()[self.batch..split].iter().product();
         let k: usize = left.shape()[split..].iter().product();

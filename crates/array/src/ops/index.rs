@@ -7,6 +7,7 @@ use crate::error::{ArrayError, Result};
 use crate::expr::{Expr, Kind};
 use crate::op::{BlockOp, Request};
 use crate::ops::elementwise::shape_text;
+use crate::ops::shape::expand_dims;
 use crate::source::Range;
 use crate::value::Value;
 use crate::view::{View, ViewAxis};
@@ -39,6 +40,11 @@ pub enum Index {
 /// `IndexError` for positions out of range, too many indices, masks of another length; unsupported combinations.
 pub fn index(e: &Expr, indices: &[Index]) -> Result<Expr> {
     let indices = expand_ellipsis(e, indices)?;
+    if let [Index::Mask(mask)] = indices.as_slice()
+        && mask.ndim() == 0
+    {
+        return mask_axis(&expand_dims(e, &[0]), &expand_dims(mask, &[0]), 0);
+    }
     if let [Index::Mask(mask)] = indices.as_slice()
         && mask.ndim() == e.ndim()
         && e.ndim() != 1
@@ -450,6 +456,14 @@ impl BlockOp for MaskOp {
                 (block.reshape(&[n])?, 0)
             }
         };
+        if flags.len() != block.shape()[axis] {
+            return Err(ArrayError::index(format!(
+                "boolean index did not match indexed array along axis {axis}; a block has {} elements along it, its \
+                 mask {}",
+                block.shape()[axis],
+                flags.len()
+            )));
+        }
         let count = flags.iter().filter(|&&f| f != 0).count();
         let mut shape: Dims = block.shape().into();
         shape[axis] = count;
