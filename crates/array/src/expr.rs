@@ -54,6 +54,9 @@ pub struct Reduction {
     pub axes: SmallVec<[usize; 4]>,
     /// Whether reduced axes stay with length one.
     pub keepdims: bool,
+    /// Whether reducing no elements is an error that only the run can find: a smallest element along an axis of unknown
+    /// length.
+    pub nonempty: bool,
 }
 
 /// The place in the user's program where a node was built.
@@ -298,6 +301,7 @@ fn same(a: &Kind, b: &Kind) -> bool {
                 && a.mask == b.mask
                 && a.axes == b.axes
                 && a.keepdims == b.keepdims
+                && a.nonempty == b.nonempty
         }
         (Kind::Op(f, a), Kind::Op(g, b)) => {
             let same_op = match (f.identity(), g.identity()) {

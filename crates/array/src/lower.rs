@@ -42,24 +42,27 @@ pub fn lower(outputs: &[Expr], destinations: &[Destination], options: Options) -
     let mut lowering =
         Lowering { layers: Vec::new(), made: FxHashMap::default(), roots, direct: FxHashSet::default() };
     let mut plan_outputs = Vec::with_capacity(outputs.len());
+    let read: FxHashSet<u64> = nodes.iter().flat_map(|n| n.inputs().into_iter().map(Expr::id)).collect();
+    let mut positions: FxHashMap<u64, SmallVec<[usize; 1]>> = FxHashMap::default();
+    for (i, output) in outputs.iter().enumerate() {
+        positions.entry(output.id()).or_default().push(i);
+    }
     for node in &nodes {
         if lowering.roots.contains(&node.id()) {
-            let own: Vec<usize> = (0..outputs.len()).filter(|&i| outputs[i] == *node).collect();
             let plain_store = is_region(node);
-            let destination = match own.as_slice() {
-                [only] if plain_store => destinations[*only].clone(),
+            let destination = match positions.get(&node.id()).map(SmallVec::as_slice) {
+                Some([only]) if plain_store => destinations[*only].clone(),
                 _ => Destination::Fresh,
             };
             // A node that others read must have blocks of its own, even if it is also an output.
-            let read = nodes.iter().any(|n| n.inputs().contains(&node));
-            let destination = if read { Destination::Fresh } else { destination };
+            let destination = if read.contains(&node.id()) { Destination::Fresh } else { destination };
             lowering.root(node, destination)?;
         }
     }
     for (expr, destination) in outputs.iter().zip(destinations) {
         let mut layer = lowering.made[&expr.id()];
         if let Destination::Into(_) = destination
-            && (!lowering.direct.contains(&layer) || outputs.iter().filter(|o| *o == expr).count() > 1)
+            && (!lowering.direct.contains(&layer) || positions[&expr.id()].len() > 1)
         {
             layer = lowering.copy_into(expr, layer, destination.clone());
         }
@@ -242,6 +245,7 @@ impl Lowering {
                     reducer: r.reducer,
                     reduced: (0..r.input.ndim()).map(|axis| r.axes.contains(&axis)).collect(),
                     keepdims: r.keepdims,
+                    nonempty: r.nonempty,
                     dtype: node.dtype(),
                     label: node.label(),
                     origin: node.node().origin.clone(),
@@ -375,31 +379,41 @@ struct Fusion<'a> {
 }
 
 impl Fusion<'_> {
-    /// The step for a node seen through a view. The depth of the recursion is bounded: `find_roots` cuts long chains.
+    /// The step for a node seen through a view. Views and rechunks are walked in a loop; the depth of the recursion is that
+    /// of elementwise operations, which `find_roots` bounds.
     fn step(&mut self, node: &Expr, view: &View) -> Result<u16> {
+        let (mut node, mut view) = (node, view.clone());
+        let made = loop {
+            let made = self.lowering.made.get(&node.id()).filter(|_| self.root != Some(node.id()));
+            match node.kind() {
+                Kind::View(input, inner) if made.is_none() => {
+                    view = view.compose(inner);
+                    node = input;
+                }
+                Kind::Rechunk(input) if made.is_none() => node = input,
+                _ => break made,
+            }
+        };
         let key = (node.id(), view.clone());
         if let Some(&step) = self.memo.get(&key) {
             return Ok(step);
         }
-        let made = self.lowering.made.get(&node.id()).filter(|_| self.root != Some(node.id()));
         let step = if let Some(&layer) = made {
-            self.leaf(Producer::Layer(layer, node.chunks().clone()), node, view)?
+            self.leaf(Producer::Layer(layer, node.chunks().clone()), node, &view)?
         } else {
             match node.kind() {
-                Kind::Source(s) => self.leaf(Producer::Source(s.clone()), node, view)?,
+                Kind::Source(s) => self.leaf(Producer::Source(s.clone()), node, &view)?,
                 Kind::Fill(v) => self.constant(*v),
-                Kind::Coord => self.coord(view),
-                Kind::View(input, inner) => self.step(input, &view.compose(inner))?,
-                Kind::Rechunk(input) => self.step(input, view)?,
+                Kind::Coord => self.coord(&view),
                 Kind::Map(op, inputs) => {
                     let mut args: SmallVec<[u16; 3]> = SmallVec::new();
                     for input in inputs {
-                        args.push(self.step(input, view)?);
+                        args.push(self.step(input, &view)?);
                     }
                     let ty = self.scalar(node)?;
                     self.program.push(Step::Op(op.clone(), args), ty)
                 }
-                Kind::Reduce(_) | Kind::Op(..) => {
+                Kind::View(..) | Kind::Rechunk(_) | Kind::Reduce(_) | Kind::Op(..) => {
                     return Err(ArrayError::bug(format!("{node:?} was not evaluated before it is used")));
                 }
             }

@@ -12,10 +12,10 @@ use crate::expr::Origin;
 use crate::kernel::{self, Call, Coordinate, Mode};
 use crate::leaf::{Box_, BoxAxis, block_box};
 use crate::plan::PlanLayer;
-use crate::reduce::Reducer;
+use crate::reduce::{ReduceKind, Reducer};
 use crate::value::Value;
 use pantile_graph::{Layer, LayerId, TaskRef};
-use pantile_types::DType;
+use pantile_types::{DType, Scalar, ScalarType};
 use smallvec::SmallVec;
 use std::sync::Arc;
 
@@ -30,6 +30,8 @@ pub struct Shape {
     pub reduced: SmallVec<[bool; 4]>,
     /// Whether reduced axes stay, with length one.
     pub keepdims: bool,
+    /// Whether no elements are an error: then a count travels with the states, as one more block without axes.
+    pub nonempty: bool,
     /// The dtype of the results.
     pub dtype: DType,
     /// For people.
@@ -39,6 +41,23 @@ pub struct Shape {
 }
 
 impl Shape {
+    /// What leaves a task: the result if these are the states of all elements, else the states and perhaps their count.
+    fn value(&self, mut states: Vec<Block>, count: i64, complete: bool) -> Result<Value> {
+        if complete {
+            if self.nonempty && count == 0 {
+                let operation = if self.reducer.kind == ReduceKind::Min { "minimum" } else { "maximum" };
+                return Err(ArrayError::value(format!(
+                    "zero-size array to reduction operation {operation} which has no identity"
+                )));
+            }
+            return self.finish(&states);
+        }
+        if self.nonempty {
+            states.push(Block::full(DType::I64, &[], Scalar::Int(ScalarType::I64, count))?);
+        }
+        Ok(Value::Many(Arc::new(states.into_iter().map(Value::Block).collect())))
+    }
+
     /// The result for finished states.
     fn finish(&self, states: &[Block]) -> Result<Value> {
         let out = Block::alloc(DType::from_scalar(self.reducer.output()), states[0].shape())?;
@@ -56,7 +75,8 @@ impl Shape {
     }
 
     fn state_bytes(&self, results: u64) -> u64 {
-        self.reducer.state().iter().map(|t| t.size() as u64).sum::<u64>() * results
+        let count = if self.nonempty { 8 } else { 0 };
+        self.reducer.state().iter().map(|t| t.size() as u64).sum::<u64>() * results + count
     }
 }
 
@@ -90,7 +110,15 @@ impl FoldLayer {
         let block_len = longest(&kept) * longest(&across);
         // A run has about 64 K elements where blocks are smaller, but leaves enough runs for all threads.
         const RUN_LEN: u64 = 64 << 10;
-        let run = if block_len * blocks <= RUN_LEN { blocks } else { (RUN_LEN / block_len).min(blocks / 32) };
+        let unknown = region.grid.iter().any(|c| !c.is_known());
+        let run = if unknown {
+            // Nobody knows how long the blocks are: one at a time.
+            1
+        } else if block_len * blocks <= RUN_LEN {
+            blocks
+        } else {
+            (RUN_LEN / block_len).min(blocks / 32)
+        };
         FoldLayer { region, shape, run: run.max(1) as u32, kept, across }
     }
 
@@ -184,6 +212,7 @@ impl PlanLayer for FoldLayer {
     fn run(&self, index: u32, inputs: &mut Vec<Value>) -> Result<Value> {
         let reducer = self.shape.reducer;
         let mut states: Vec<Block> = Vec::new();
+        let mut count = 0;
         let mut inputs = inputs.drain(..);
         for at in self.blocks(index) {
             let at: Box_ = block_box(&self.region.grid, &at);
@@ -195,6 +224,11 @@ impl PlanLayer for FoldLayer {
                     states.push(Block::full(DType::from_scalar(ty), &kept, identity)?);
                 }
             }
+            count += shape
+                .iter()
+                .zip(&self.shape.reduced)
+                .map(|(&n, &r)| if r { n as i64 } else { 1 })
+                .product::<i64>();
             let outputs: Vec<Block> = states.iter().map(|s| self.spread(s, &shape)).collect();
             let mut coords = self.region.coordinates(&at);
             if reducer.needs_position() {
@@ -211,10 +245,7 @@ impl PlanLayer for FoldLayer {
                 outputs: &outputs,
             })?;
         }
-        if self.runs() == 1 {
-            return self.shape.finish(&states);
-        }
-        Ok(Value::Many(Arc::new(states.into_iter().map(Value::Block).collect())))
+        self.shape.value(states, count, self.runs() == 1)
     }
 
     fn origin(&self) -> Option<&Arc<Origin>> {
@@ -287,8 +318,9 @@ impl Layer for MergeLayer {
 impl PlanLayer for MergeLayer {
     fn run(&self, _index: u32, inputs: &mut Vec<Value>) -> Result<Value> {
         let mut states: Option<Vec<Block>> = None;
+        let mut count = 0;
         for value in inputs.drain(..) {
-            let parts: Vec<Block> = match value {
+            let mut parts: Vec<Block> = match value {
                 Value::Many(parts) => {
                     // Taken out of the shared list where nobody else has it, so that it can be merged in place.
                     match Arc::try_unwrap(parts) {
@@ -300,6 +332,11 @@ impl PlanLayer for MergeLayer {
                 }
                 _ => return Err(ArrayError::bug("a merge task got something that is no state")),
             };
+            if self.shape.nonempty
+                && let Some(Scalar::Int(_, n)) = parts.pop().map(|b| b.item())
+            {
+                count += n;
+            }
             match &states {
                 None => {
                     let mut own = Vec::with_capacity(parts.len());
@@ -312,10 +349,7 @@ impl PlanLayer for MergeLayer {
             }
         }
         let states = states.ok_or_else(|| ArrayError::bug("a merge task got no states"))?;
-        if self.left() == 1 {
-            return self.shape.finish(&states);
-        }
-        Ok(Value::Many(Arc::new(states.into_iter().map(Value::Block).collect())))
+        self.shape.value(states, count, self.left() == 1)
     }
 
     fn origin(&self) -> Option<&Arc<Origin>> {

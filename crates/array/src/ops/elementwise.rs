@@ -328,7 +328,7 @@ pub fn broadcast_to(e: &Expr, chunks: Chunks) -> Result<Expr> {
             .iter()
             .rev()
             .zip(chunks.iter().rev())
-            .all(|(a, b)| a.len() == Some(1) || (a.len().is_some() && a.len() == b.len()));
+            .all(|(a, b)| a.len() == Some(1) || a == b || (a.is_known() && a.len() == b.len()));
     if !fits {
         let to: SmallVec<[Option<u64>; 4]> = chunks.iter().map(AxisChunks::len).collect();
         return Err(ArrayError::value(format!(

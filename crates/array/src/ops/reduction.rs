@@ -1,6 +1,6 @@
 //! Reductions over axes, with NumPy's dtypes and NumPy's complaints about nothing to reduce.
 
-use super::elementwise::{Arg, Weak, astype, broadcast_to_chunks, call};
+use super::elementwise::{Arg, Weak, astype, broadcast_to, broadcast_to_chunks, call, shape_text};
 use crate::chunks::{AxisChunks, Chunks};
 use crate::error::{ArrayError, Result};
 use crate::expr::{Expr, Kind, Reduction};
@@ -34,6 +34,9 @@ pub struct Params {
 pub fn reduce(name: &str, e: &Expr, params: &Params) -> Result<Expr> {
     let axes: SmallVec<[usize; 4]> = params.axes.clone().unwrap_or_else(|| (0..e.ndim()).collect());
     let mut params = Params { axes: Some(axes.clone()), ..params.clone() };
+    if let Some(mask) = &params.mask {
+        params.mask = Some(counting(mask, e)?);
+    }
     let is_float = e.dtype().scalar().is_some_and(|t| t.is_float() || t.is_complex());
     if params.skip_nan && is_float {
         let number = call("isnan", &[Arg::Array(e.clone())])?;
@@ -75,6 +78,23 @@ pub fn reduce(name: &str, e: &Expr, params: &Params) -> Result<Expr> {
     }
 }
 
+/// The mask of a reduction, broadcast to the array.
+fn counting(mask: &Expr, e: &Expr) -> Result<Expr> {
+    if mask.dtype() != DType::Bool {
+        return Err(ArrayError::ty(format!(
+            "where= must be a boolean array, not one of {}",
+            mask.dtype().name()
+        )));
+    }
+    broadcast_to(mask, e.chunks().clone()).map_err(|_| {
+        ArrayError::value(format!(
+            "where= has shape {}, which does not broadcast to the array's shape {}",
+            shape_text(&mask.shape()),
+            shape_text(&e.shape())
+        ))
+    })
+}
+
 fn truth(e: &Expr) -> Result<Expr> {
     let no = call("logical_not", &[Arg::Array(e.clone())])?;
     call("logical_not", &[Arg::Array(no)])
@@ -93,7 +113,11 @@ fn node(kind: ReduceKind, input: Expr, params: &Params, dtype: DType) -> Expr {
         }
     }
     let mask = params.mask.as_ref().map(|m| broadcast_to_chunks(m, input.chunks()));
-    let reduction = Reduction { reducer: Reducer { kind, ty }, input, mask, axes, keepdims: params.keepdims };
+    let nonempty = matches!(kind, ReduceKind::Min | ReduceKind::Max)
+        && params.initial.is_none()
+        && axes.iter().any(|&a| !input.chunks()[a].is_known());
+    let reducer = Reducer { kind, ty };
+    let reduction = Reduction { reducer, input, mask, axes, keepdims: params.keepdims, nonempty };
     Expr::new(Kind::Reduce(reduction), dtype, chunks)
 }
 

@@ -46,6 +46,7 @@ fn rebuild(node: &Expr, changed: &FxHashMap<u64, Expr>) -> Option<Expr> {
             mask: r.mask.as_ref().map(new),
             axes: r.axes.clone(),
             keepdims: r.keepdims,
+            nonempty: r.nonempty,
         }),
         Kind::Op(op, inputs) => Kind::Op(op.clone(), inputs.iter().map(new).collect()),
     };
