@@ -4,24 +4,38 @@
 //! length, whose blocks only the run can measure.
 #![allow(dead_code)]
 
-use crate::common::{block_of, elements, plan, source};
+use crate::common::{elements, plan, source};
+use pantile_array::block::c_strides;
 use pantile_array::chunks::{AxisChunks, Chunks};
 use pantile_array::ops::elementwise::{Arg, Weak, call};
 use pantile_array::ops::reduction::{Params, reduce};
 use pantile_array::plan::{PlanRunner, TaskError};
+use pantile_array::pool::Buffer;
 use pantile_array::{Block, Expr, Value};
 use pantile_graph::{Graph, Runner};
 use pantile_types::DType;
+use std::sync::Arc;
 
 /// Cuts from chunk lengths, an entry an axis.
 pub fn cut(sizes: &[&[u64]]) -> Chunks {
     sizes.iter().map(|s| AxisChunks::new(s.to_vec())).collect()
 }
 
+/// Doubles in memory that belongs to somebody else, as a user's NumPy array does: not counted, never overwritten.
+pub fn foreign(data: Vec<f64>, shape: &[usize]) -> Block {
+    let owner = data.into_boxed_slice();
+    assert_eq!(owner.len(), shape.iter().product::<usize>());
+    let (p, len) = (owner.as_ptr().cast_mut().cast::<u8>(), owner.len() * 8);
+    // SAFETY: the buffer keeps the boxed slice alive, whose elements stay where they are.
+    let buffer = unsafe { Buffer::foreign(p, len, Box::new(owner), false) };
+    // SAFETY: a C-ordered block of this shape has exactly the slice's elements.
+    unsafe { Block::from_parts(Arc::new(buffer), 0, DType::F64, shape, &c_strides(shape, 8)) }
+}
+
 /// An array of doubles in memory; its shape follows from the cuts.
 pub fn f64s(data: &[f64], sizes: &[&[u64]]) -> Expr {
     let shape: Vec<usize> = sizes.iter().map(|s| s.iter().sum::<u64>() as usize).collect();
-    source(block_of(DType::F64, &shape, data), cut(sizes))
+    source(foreign(data.to_vec(), &shape), cut(sizes))
 }
 
 /// `0, 1, 2, ...` as doubles in these cuts.
