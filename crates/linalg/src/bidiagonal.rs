@@ -52,8 +52,8 @@ impl<T: Field> Reflections<T> {
                 let tau = self.tau[j + i];
                 for row in 0..i {
                     // Row `row` of T's leading triangle times the column of inner products.
-                    let sum = (row..i)
-                        .fold(T::ZERO, |sum, p| sum + t.rb().at(row, p) * gram.as_ref().at(p, i));
+                    let sum =
+                        (row..i).fold(T::ZERO, |sum, p| sum + t.rb().at(row, p) * gram.as_ref().at(p, i));
                     t.set(row, i, -(tau * sum));
                 }
                 t.set(i, i, tau);
@@ -137,7 +137,10 @@ unsafe fn portion<T: Field>(step: &Step<T>, index: usize) {
             out_slice.fill(T::ZERO);
             turn_slice.fill(T::ZERO);
             combine(step.r.add(begin), n, used, count, weights, out, turn);
-            merge_turned(std::slice::from_raw_parts_mut(out, count), std::slice::from_raw_parts_mut(turn, count));
+            merge_turned(
+                std::slice::from_raw_parts_mut(out, count),
+                std::slice::from_raw_parts_mut(turn, count),
+            );
         }
         let v = step.l.add(used * m + g);
         let (y_column, q_column) = (step.r.add(used * n), step.r.add((used + 1) * n));
@@ -188,8 +191,10 @@ pub(crate) fn bidiagonalise<T: Field>(a: &mut ColMat<T>, vectors: bool, par: Par
     };
     for start in (0..n).step_by(width) {
         let nb = width.min(n - start);
-        l.as_mut().fill(T::ZERO);
-        r.as_mut().fill(T::ZERO);
+        for column in 0..2 * width {
+            l.as_mut().col_mut(column).expect("column-major").fill(T::ZERO);
+            r.as_mut().col_mut(column).expect("column-major").fill(T::ZERO);
+        }
         let cell = StepCell(UnsafeCell::new(work.step(a, &mut l, &mut r)));
         let cell = &cell;
         // SAFETY: see `StepCell`; the leader does not write while portions run.
@@ -301,7 +306,8 @@ unsafe fn panel_step<T: Field>(
         {
             let step = &mut *cell.0.get();
             (step.g, step.used, step.tau) = (g, used, tau);
-            (step.s, step.l_row, step.turned) = (work.s.as_ptr(), work.weights.as_ptr(), work.turned.as_ptr());
+            (step.s, step.l_row, step.turned) =
+                (work.s.as_ptr(), work.weights.as_ptr(), work.turned.as_ptr());
         }
         team.run(PORTIONS, rows * (n - g - 1) < SHARED_STEP);
 

@@ -379,11 +379,6 @@ real_columns! {
     f64, Wide64, Half64;
 }
 
-/// The real numbers that a matrix element consists of.
-pub(crate) const fn planes<T: Scalar>() -> usize {
-    if T::IS_COMPLEX { 2 } else { 1 }
-}
-
 /// A vector ready for inner products: itself and, for complex types, `-i` times itself.
 pub(crate) struct Turned<T> {
     turned: Vec<T>,

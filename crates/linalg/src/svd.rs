@@ -1,15 +1,15 @@
-//! The singular value decomposition of one block, by faer's bidiagonalisation and divide and conquer. Tall matrices go
-//! through our own QR first (see `householder` for why), wide ones are transposed, and matrices of extreme size are
-//! scaled by a power of two so that squares stay in range.
-//!
-//! For a large square matrix the values alone cost most of what values and vectors cost together, which points at the
-//! bidiagonalisation: it reads the remaining matrix once a column, so that memory bandwidth probably bounds it. A
-//! reduction in two stages, or one blocked like LAPACK's, is the thing to try next.
+//! The singular value decomposition of one block: our own reduction to bidiagonal form and divide and conquer, see
+//! `bidiagonal` and `divide`. Tall matrices go through a QR first, wide ones are transposed, and matrices of extreme
+//! size are scaled by a power of two so that squares stay in range. Small matrices, and the small problems at the
+//! bottom of the divide and conquer, go to faer; larger ones do not, because its reduction reads and writes the
+//! remaining matrix once a column where ours only reads it.
 
+use crate::bidiagonal::bidiagonalise;
 use crate::bridge::{Field, Par, fmut, fref};
+use crate::divide::RealDivide;
 use crate::error::{Error, Result};
 use crate::gemm::all_finite;
-use crate::householder::{Side, Wy, upper};
+use crate::householder::{Side, Wy, apply_reflections, upper};
 use crate::mat::{ColMat, Mat};
 use crate::scalar::{RealScalar, Scalar};
 use crate::view::MatRef;
@@ -69,8 +69,54 @@ pub(crate) fn unscale<R: RealScalar>(values: &mut [R], exponent: i32) {
     }
 }
 
-/// The core on a matrix at least as tall as wide, with the vectors that have room given for them.
+/// Up to this number of columns faer's way is as quick.
+const SMALL: usize = 32;
+
+/// The decomposition of a matrix at least as tall as wide, with the vectors that have room given for them: both or
+/// none. The matrix is lost.
 fn core<T: Field>(
+    mut a: ColMat<T>,
+    u: Option<&mut ColMat<T>>,
+    v: Option<&mut ColMat<T>>,
+    par: Par,
+) -> Result<Vec<<T as Scalar>::Re>> {
+    let n = a.as_ref().ncols();
+    if n <= SMALL {
+        return by_faer(a.as_ref(), u, v, par);
+    }
+    let vectors = u.is_some() || v.is_some();
+    let reduced = bidiagonalise(&mut a, vectors, par);
+    drop(a);
+    let inner = <T::Re as RealDivide>::bidiagonal_svd(&reduced.diagonal, &reduced.above, vectors, par)
+        .ok_or(Error::DidNotConverge { op: "svd" })?;
+    let widen = |out: &mut ColMat<T>, from: &ColMat<T::Re>| {
+        for j in 0..n {
+            let from = from.as_ref();
+            let from = from.col(j).expect("working storage is column-major");
+            let mut out = out.as_mut();
+            let out = out.col_mut(j).expect("working storage is column-major");
+            out.iter_mut().zip(from).for_each(|(x, &re)| *x = T::from_parts(re, <T::Re as Scalar>::ZERO));
+        }
+    };
+    if let Some(u) = u {
+        widen(u, &inner.u);
+        for j in n..u.as_ref().ncols() {
+            u.as_mut().set(j, j, T::ONE);
+        }
+        let t = reduced.left.triangles(par);
+        apply_reflections(reduced.left.v.as_ref(), t.as_ref(), Side::Q, u.as_mut(), par);
+    }
+    if let Some(v) = v {
+        widen(v, &inner.v);
+        let t = reduced.right.triangles(par);
+        let rows = v.as_mut().sub(1, 0, n - 1, n);
+        apply_reflections(reduced.right.v.as_ref(), t.as_ref(), Side::Q, rows, par);
+    }
+    Ok(inner.s)
+}
+
+/// faer's decomposition of a matrix at least as tall as wide, with the vectors that have room given for them.
+pub(crate) fn by_faer<T: Field>(
     a: MatRef<'_, T>,
     mut u: Option<&mut ColMat<T>>,
     mut v: Option<&mut ColMat<T>>,
@@ -136,7 +182,7 @@ pub(crate) fn svd<T: Field>(a: MatRef<'_, T>, full_matrices: bool, par: Par) -> 
         let r = ColMat::copied(upper(work.as_ref(), n).as_ref());
         drop(work);
         let mut u_small = ColMat::zeros(n, n);
-        s = core(r.as_ref(), Some(&mut u_small), Some(&mut v), par)?;
+        s = core(r, Some(&mut u_small), Some(&mut v), par)?;
         // Q times (u_small over zeros; beside it, for the full matrix, the remaining unit vectors).
         u.as_mut().sub(0, 0, n, n).copy_from(u_small.as_ref());
         for j in n..u_cols {
@@ -144,7 +190,7 @@ pub(crate) fn svd<T: Field>(a: MatRef<'_, T>, full_matrices: bool, par: Par) -> 
         }
         wy.apply(Side::Q, u.as_mut(), par);
     } else {
-        s = core(work.as_ref(), Some(&mut u), Some(&mut v), par)?;
+        s = core(work, Some(&mut u), Some(&mut v), par)?;
     }
     unscale(&mut s, exponent);
     // The row-major transpose of V lies in V's own memory; only the conjugate is left to take.
@@ -168,7 +214,7 @@ pub(crate) fn svdvals<T: Field>(a: MatRef<'_, T>, par: Par) -> Result<Vec<<T as 
         Wy::factor(&mut work, par);
         work = ColMat::copied(upper(work.as_ref(), n).as_ref());
     }
-    let mut s = core(work.as_ref(), None, None, par)?;
+    let mut s = core(work, None, None, par)?;
     unscale(&mut s, exponent);
     Ok(s)
 }
