@@ -146,7 +146,13 @@ impl PlanLayer for OpLayer {
             values.push(Value::Block(self.inputs[input].leaf.load(&box_, &mut given)?));
         }
         drop(given);
-        self.op.run(&at, &mut values)
+        match self.op.run(&at, &mut values)? {
+            // A small view must not keep a large block alive: the estimate knows the view alone.
+            Value::Block(b) if b.owned_bytes() > 2 * b.nbytes().max(64) => {
+                Ok(Value::Block(b.to_owned_block()?))
+            }
+            value => Ok(value),
+        }
     }
 
     fn origin(&self) -> Option<&Arc<Origin>> {
