@@ -1,7 +1,7 @@
 //! Chunked arrays: expressions, their fusion into kernels, and their lowering to a task graph.
 //!
 //! Reading order. Memory: `pool`, `block`, `copy`, `value`. Meaning: `chunks`, `view`, `expr`, `op`, `source`, and `ops/`, where
-//! NumPy's vocabulary is composed from them. Execution: `lower` (expressions to layers), `leaf` (how a task gets at its elements),
+//! NumPy's vocabulary is composed from them. Execution: `lower` (expressions to layers), `rechunk` (other chunks in steps), `leaf` (how a task gets at its elements),
 //! `layers/`, `program`, `reduce` and `kernel/` (what a fused group computes, and its machine code), `plan` (the whole,
 //! ready to run).
 //!
@@ -22,6 +22,7 @@ pub mod plan;
 pub mod pool;
 pub mod program;
 pub mod random;
+pub mod rechunk;
 pub mod reduce;
 pub mod source;
 pub mod value;

@@ -8,6 +8,7 @@
 //! A fused node that several groups need, or one group at several places, is computed once for each, unless that is
 //! dear: then it gets blocks of its own. The same holds for reading files.
 
+use crate::chunks::Chunks;
 use crate::error::{ArrayError, Result};
 use crate::expr::{Expr, Kind, topological};
 use crate::layers::op::{OpInput, OpLayer};
@@ -17,6 +18,7 @@ use crate::layers::store::{Destination, StoreLayer};
 use crate::leaf::{Leaf, Producer};
 use crate::plan::{Plan, PlanLayer};
 use crate::program::{Program, Step};
+use crate::rechunk::stages;
 use crate::view::{View, ViewAxis};
 use pantile_graph::{LayerId, TaskRef};
 use pantile_types::{Scalar, ScalarType};
@@ -30,17 +32,30 @@ const MAX_STEPS: u32 = 200;
 /// What lowering may assume.
 #[derive(Clone, Copy, Debug)]
 pub struct Options {
-    /// Blocks of a source that is read by several groups are kept between them if the whole source is at most this large, or if the groups
-    /// do not wait for each other.
+    /// Blocks of a source that is read by several groups are kept between them if the whole source is at most this
+    /// large, or if the groups do not wait for each other.
     pub keep_bytes: u64,
+    /// The most memory that one task of a rechunk should hold.
+    pub task_bytes: u64,
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        Options { keep_bytes: u64::MAX, task_bytes: u64::MAX }
+    }
 }
 
 /// Makes a plan for these expressions. `destinations` has one entry an output.
 pub fn lower(outputs: &[Expr], destinations: &[Destination], options: Options) -> Result<Plan> {
     let nodes = topological(outputs);
     let roots = find_roots(&nodes, outputs, options);
-    let mut lowering =
-        Lowering { layers: Vec::new(), made: FxHashMap::default(), roots, direct: FxHashSet::default() };
+    let mut lowering = Lowering {
+        layers: Vec::new(),
+        made: FxHashMap::default(),
+        roots,
+        direct: FxHashSet::default(),
+        options,
+    };
     let mut plan_outputs = Vec::with_capacity(outputs.len());
     let read: FxHashSet<u64> = nodes.iter().flat_map(|n| n.inputs().into_iter().map(Expr::id)).collect();
     let mut positions: FxHashMap<u64, SmallVec<[usize; 1]>> = FxHashMap::default();
@@ -95,7 +110,12 @@ fn find_roots(nodes: &[Expr], outputs: &[Expr], options: Options) -> FxHashSet<u
     let mut roots: FxHashSet<u64> = outputs.iter().map(Expr::id).collect();
     let mut weights: FxHashMap<u64, u32> = FxHashMap::default();
     let mut costly: FxHashSet<u64> = FxHashSet::default();
+    // What needs blocks that were computed: any box of the rest can be had from a source.
+    let mut computed: FxHashSet<u64> = FxHashSet::default();
     for node in nodes {
+        if node.inputs().iter().any(|i| roots.contains(&i.id()) || computed.contains(&i.id())) {
+            computed.insert(node.id());
+        }
         let (mut weight, mut is_costly) = (0, false);
         for input in node.inputs() {
             if !roots.contains(&input.id()) {
@@ -112,6 +132,10 @@ fn find_roots(nodes: &[Expr], outputs: &[Expr], options: Options) -> FxHashSet<u
                 }
             }
             Kind::Reduce(_) | Kind::Op(..) => {
+                roots.insert(node.id());
+            }
+            Kind::Rechunk(input) if computed.contains(&node.id()) && takes_steps(input, node, options) => {
+                roots.insert(input.id());
                 roots.insert(node.id());
             }
             Kind::Source(_) | Kind::Fill(_) | Kind::Coord | Kind::View(..) | Kind::Rechunk(_) => {}
@@ -182,6 +206,11 @@ fn find_roots(nodes: &[Expr], outputs: &[Expr], options: Options) -> FxHashSet<u
     roots
 }
 
+/// Whether a rechunk of computed blocks goes over intermediate chunks.
+fn takes_steps(input: &Expr, node: &Expr, options: Options) -> bool {
+    stages(input.chunks(), node.chunks(), node.dtype().size() as u64, options.task_bytes).len() > 1
+}
+
 fn add(accesses: &mut FxHashMap<u64, Vec<Access>>, node: &Expr, access: Access) {
     let list = accesses.entry(node.id()).or_default();
     // Two are enough to know that there are several; a few more make the check for dependencies better.
@@ -227,6 +256,7 @@ struct Lowering {
     roots: FxHashSet<u64>,
     /// Layers whose tasks write into an output's array themselves.
     direct: FxHashSet<LayerId>,
+    options: Options,
 }
 
 impl Lowering {
@@ -256,6 +286,9 @@ impl Lowering {
                 let inputs = inputs.iter().map(|i| self.op_input(i)).collect::<Result<Vec<_>>>()?;
                 let id = LayerId(self.layers.len() as u32);
                 self.push(Box::new(OpLayer::new(id, op.clone(), inputs, node.node().origin.clone())))
+            }
+            Kind::Rechunk(input) if self.made.contains_key(&input.id()) => {
+                self.rechunk(input, node, destination)
             }
             _ => {
                 let region = self.region(Some(node), &[node], node.chunks().clone())?;
@@ -293,12 +326,36 @@ impl Lowering {
 
     /// A layer that copies the blocks of another into an output's array.
     fn copy_into(&mut self, expr: &Expr, layer: LayerId, destination: Destination) -> LayerId {
+        let chunks = expr.chunks().clone();
+        self.copy(expr, "collect", (layer, chunks.clone()), chunks, destination)
+    }
+
+    /// The layers that put blocks that were computed into other chunks, step by step.
+    fn rechunk(&mut self, input: &Expr, node: &Expr, destination: Destination) -> LayerId {
+        let mut from = (self.made[&input.id()], input.chunks().clone());
+        let mut steps = stages(&from.1, node.chunks(), node.dtype().size() as u64, self.options.task_bytes);
+        let last = steps.pop().expect("a rechunk has at least one step");
+        for grid in steps {
+            from = (self.copy(node, "rechunk", from, grid.clone(), Destination::Fresh), grid);
+        }
+        self.copy(node, "rechunk", from, last, destination)
+    }
+
+    /// A layer that copies the elements of another one, cut as it likes.
+    fn copy(
+        &mut self,
+        expr: &Expr,
+        label: &str,
+        (layer, chunks): (LayerId, Chunks),
+        grid: Chunks,
+        destination: Destination,
+    ) -> LayerId {
         let ty = expr.dtype().scalar().unwrap_or(ScalarType::I64);
         let mut program = Program { leaves: vec![ty], ..Program::default() };
         let out = program.push(Step::Leaf(0), ty);
         program.outputs.push(out);
         let leaf = Leaf {
-            producer: Producer::Layer(layer, expr.chunks().clone()),
+            producer: Producer::Layer(layer, chunks),
             view: View::identity(expr.ndim()),
             dtype: expr.dtype(),
         };
@@ -307,17 +364,19 @@ impl Lowering {
             leaves: vec![leaf],
             coords: Vec::new(),
             consts: Vec::new(),
-            grid: expr.chunks().clone(),
+            grid,
         };
-        let copy = StoreLayer {
+        let direct = matches!(destination, Destination::Into(_));
+        let layer = self.push(Box::new(StoreLayer {
             region,
             dtype: expr.dtype(),
             destination,
-            label: "collect".into(),
+            label: label.into(),
             origin: expr.node().origin.clone(),
-        };
-        let layer = self.push(Box::new(copy));
-        self.direct.insert(layer);
+        }));
+        if direct {
+            self.direct.insert(layer);
+        }
         layer
     }
 
@@ -347,7 +406,7 @@ impl Lowering {
     }
 
     /// The fused group that computes `starts` over `grid`. `root` is the start that is being made itself.
-    fn region(&self, root: Option<&Expr>, starts: &[&Expr], grid: crate::chunks::Chunks) -> Result<Region> {
+    fn region(&self, root: Option<&Expr>, starts: &[&Expr], grid: Chunks) -> Result<Region> {
         let mut builder = Fusion {
             lowering: self,
             root: root.map(Expr::id),

@@ -192,7 +192,7 @@ fn standardising_reads_a_small_file_once_and_a_large_one_as_often_as_needed() {
     assert!((values.iter().sum::<f64>()).abs() < 1e-9);
     // If nothing may be kept, blocks are read again for the part that waits for the mean; mean and deviation, which do not
     // wait for each other, share a reading or read once each.
-    let plan = lower(&outputs, &[Destination::Fresh], Options { keep_bytes: 0 }).unwrap();
+    let plan = lower(&outputs, &[Destination::Fresh], Options { keep_bytes: 0, ..Options::default() }).unwrap();
     let kept = plan.layers.iter().any(|l| l.label() == "source");
     assert!(
         !kept,
@@ -238,7 +238,7 @@ fn outputs_go_straight_into_their_array() {
     let y = with("add", &x, 1.0);
     let target = Block::zeros(DType::F64, &[10, 8]).unwrap();
     let plan =
-        lower(std::slice::from_ref(&y), &[Destination::Into(target.clone())], Options { keep_bytes: 0 })
+        lower(std::slice::from_ref(&y), &[Destination::Into(target.clone())], Options { keep_bytes: 0, ..Options::default() })
             .unwrap();
     assert_eq!(plan.layers.len(), 1);
     let mut total = 0;
@@ -264,7 +264,7 @@ fn lowering_time(outputs: &[Expr]) -> Duration {
     let destinations = vec![Destination::Fresh; outputs.len()];
     let best = (0..3).map(|_| {
         let start = Instant::now();
-        let plan = lower(outputs, &destinations, Options { keep_bytes: 0 }).unwrap();
+        let plan = lower(outputs, &destinations, Options { keep_bytes: 0, ..Options::default() }).unwrap();
         let time = start.elapsed();
         assert!(!plan.layers.is_empty());
         time

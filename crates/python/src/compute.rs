@@ -94,7 +94,8 @@ impl RunOptions {
     }
 
     fn lowering(&self) -> lower::Options {
-        lower::Options { keep_bytes: self.limit.map_or(u64::MAX, |l| l / 4) }
+        let limit = self.limit.unwrap_or_else(crate::machine::default_memory);
+        lower::Options { keep_bytes: limit / 4, task_bytes: limit / 8 }
     }
 }
 
@@ -472,6 +473,7 @@ fn store(py: Python<'_>, pairs: Vec<StorePair<'_>>, lock: bool, options: &Bound<
         let dtype = node.dtype();
         nodes.push(Node::new(Kind::Op(Arc::new(op), vec![node]), dtype, chunks));
     }
+    let nodes = share(&nodes);
     let destinations = vec![Destination::Fresh; nodes.len()];
     let plan = lower(&nodes, &destinations, options.lowering()).or_raise(py)?;
     run_plan(py, &plan, &options, 0)?;
@@ -558,7 +560,7 @@ fn explain<'py>(
 
 #[pyfunction]
 fn graph<'py>(py: Python<'py>, exprs: Vec<Bound<'py, PyAny>>) -> PyResult<Bound<'py, PyDict>> {
-    let (_, plan) = plan_for(py, &exprs, lower::Options { keep_bytes: u64::MAX })?;
+    let (_, plan) = plan_for(py, &exprs, lower::Options::default())?;
     let graph = Graph::expand(&plan.graph_layers(), &plan.output_tasks())
         .map_err(|e| array_error(py, ArrayError::bug(e.to_string())))?;
     let order = order(&graph);
@@ -578,7 +580,7 @@ fn graph<'py>(py: Python<'py>, exprs: Vec<Bound<'py, PyAny>>) -> PyResult<Bound<
 #[pyfunction]
 fn expressions<'py>(py: Python<'py>, exprs: Vec<Bound<'py, PyAny>>) -> PyResult<Bound<'py, PyList>> {
     let nodes = exprs.iter().map(node).collect::<PyResult<Vec<Node>>>()?;
-    let roots = lower::roots(&nodes, lower::Options { keep_bytes: u64::MAX });
+    let roots = lower::roots(&nodes, lower::Options::default());
     let list = PyList::empty(py);
     for n in pantile_array::expr::topological(&nodes) {
         let d = PyDict::new(py);
