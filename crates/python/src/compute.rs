@@ -139,9 +139,8 @@ fn run_plan(py: Python<'_>, plan: &Plan, options: &RunOptions, reserved: u64) ->
     }
     let mut observers: Vec<Arc<dyn Observer>> = Vec::new();
     for p in &options.progress {
-        let counters = p.get().counters.clone();
-        counters.begin(plan.layers.iter().map(|l| l.label().to_string()).collect());
-        observers.push(counters);
+        p.get().begin(plan.layers.iter().map(|l| l.label().to_string()));
+        observers.push(p.get().counters.clone());
     }
     let threads = if options.sync { None } else { Some(options.pool()?) };
     let runner = PlanRunner { plan };
