@@ -3,7 +3,10 @@
 //! several columns are taken at once, with AVX-512 or AVX2 where the processor has them.
 //!
 //! A complex column is read as the real column of twice its length. Its inner product with `x` is then two real ones,
-//! with `x` and with `-i x`, made in the same pass (*planes* below), and likewise for sums; so only real kernels exist.
+//! with `x` and with `-i x`, made in the same pass (`P` is two below), and likewise for sums; so only real kernels exist.
+
+// Loops of constant length over several arrays at once, which the compiler unrolls into registers.
+#![allow(clippy::needless_range_loop)]
 
 use crate::bridge::Field;
 use crate::scalar::{RealScalar, Scalar};
@@ -144,7 +147,7 @@ unsafe fn sums_tile<V: Lanes, const C: usize, const P: usize>(
     }
 }
 
-/// All columns, eight (or, with two planes, four) at a time.
+/// All columns, eight (or, for two vectors, four) at a time.
 ///
 /// # Safety
 /// As for [`RealColumns::dots`], and the processor has the instructions of `V`.
@@ -175,7 +178,7 @@ unsafe fn dots_all<V: Lanes, const P: usize>(
     }
 }
 
-/// All columns, eight (or, with two planes, four) at a time.
+/// All columns, eight (or, for two vectors, four) at a time.
 ///
 /// # Safety
 /// As for [`RealColumns::sums`], and the processor has the instructions of `V`.
@@ -458,8 +461,72 @@ pub(crate) unsafe fn combine<T: Field>(
 pub(crate) fn merge_turned<T: Field>(w: &mut [T], w_turned: &mut [T]) {
     if T::IS_COMPLEX {
         for (w, t) in w.iter_mut().zip(w_turned) {
-            *w = *w + T::from_parts(-t.im(), t.re());
+            *w += T::from_parts(-t.im(), t.re());
             *t = T::ZERO;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Both kernels of one instruction set against plain loops, for lengths and counts around the tiles' sizes.
+    fn check<V: Lanes, const P: usize>() {
+        let mut state = 1u64;
+        let mut next = || {
+            state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+            V::Real::from_f64((state >> 11) as f64 / (1u64 << 52) as f64 - 1.0)
+        };
+        for len in [0usize, 1, 7, 16, 33, 70] {
+            for n in [0usize, 1, 3, 4, 8, 13] {
+                let ld = len + 3;
+                let a: Vec<V::Real> = (0..ld * n).map(|_| next()).collect();
+                let x: [Vec<V::Real>; P] = std::array::from_fn(|_| (0..len).map(|_| next()).collect());
+                let q: Vec<V::Real> = (0..n * P).map(|_| next()).collect();
+                let mut dots = vec![V::Real::NAN; n * P];
+                let mut sums = x.clone();
+                // SAFETY: the vectors have the sizes that are passed; the caller has asked for the instructions.
+                unsafe {
+                    let from = std::array::from_fn(|p| x[p].as_ptr());
+                    dots_all::<V, P>(a.as_ptr(), ld, n, len, from, dots.as_mut_ptr());
+                    let to = sums.each_mut().map(|w| w.as_mut_ptr());
+                    sums_all::<V, P>(a.as_ptr(), ld, n, len, q.as_ptr(), to);
+                }
+                let tol = 100.0 * V::Real::EPS.to_f64();
+                for p in 0..P {
+                    for c in 0..n {
+                        let want: f64 = (0..len).map(|i| a[c * ld + i].to_f64() * x[p][i].to_f64()).sum();
+                        assert!((dots[c * P + p].to_f64() - want).abs() < tol, "{len} {n}: dot {c} {p}");
+                    }
+                    for i in 0..len {
+                        let more: f64 = (0..n).map(|c| a[c * ld + i].to_f64() * q[c * P + p].to_f64()).sum();
+                        let want = x[p][i].to_f64() + more;
+                        assert!((sums[p][i].to_f64() - want).abs() < tol, "{len} {n}: sum {i} {p}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn kernels_of_every_instruction_set() {
+        check::<Plain<f32>, 1>();
+        check::<Plain<f64>, 2>();
+        #[cfg(target_arch = "x86_64")]
+        {
+            if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
+                check::<x86::Half32, 1>();
+                check::<x86::Half32, 2>();
+                check::<x86::Half64, 1>();
+                check::<x86::Half64, 2>();
+            }
+            if is_x86_feature_detected!("avx512f") {
+                check::<x86::Wide32, 1>();
+                check::<x86::Wide32, 2>();
+                check::<x86::Wide64, 1>();
+                check::<x86::Wide64, 2>();
+            }
         }
     }
 }

@@ -14,7 +14,7 @@ use crate::gemm::mm;
 use crate::mat::ColMat;
 use crate::scalar::{RealScalar, Scalar};
 use crate::secular::{Root, corrected, root, singular_vectors};
-use crate::svd::by_faer;
+use crate::svd::{by_faer, unscale};
 use crate::view::{MatMut, MatRef};
 
 /// Problems of at most this order are solved by QR iteration.
@@ -61,43 +61,45 @@ impl<R: Field + RealScalar> Real for R {}
 
 fn decompose<R: Real>(diagonal: &[R], above: &[R], vectors: bool, par: Par) -> Option<BidiagonalSvd<R>> {
     let n = diagonal.len();
-    let rows = |full: usize, values: usize| if vectors { full } else { values };
-    let mut largest = R::ZERO;
-    for x in diagonal.iter().chain(above) {
-        largest = if x.magnitude() > largest { x.magnitude() } else { largest };
-    }
-    if !largest.finite() || diagonal.iter().chain(above).any(|x| !x.finite()) {
+    if diagonal.iter().chain(above).any(|x| !x.finite()) {
         return None;
     }
-    // Scaled to about one: `secular` squares and cubes.
-    let exponent = if largest > R::ZERO { largest.exponent() } else { 0 };
-    let (half, rest) = (R::power_of_two(-exponent / 2), R::power_of_two(-exponent - (-exponent / 2)));
-    // What is nothing beside one is made zero, so that no product of it is denormal.
-    let scale = |x: &R| {
-        let x = *x * half * rest;
-        if x.magnitude() * R::EPS < R::TINY { R::ZERO } else { x }
-    };
-    let mut d: Vec<R> = diagonal.iter().map(scale).collect();
-    let e: Vec<R> = above.iter().map(scale).collect();
+    let rows = |full: usize, values: usize| if vectors { full } else { values };
+    let (mut d, mut e) = (diagonal.to_vec(), above.to_vec());
     let mut u = ColMat::zeros(rows(n, 0), n);
     let mut v = ColMat::zeros(rows(n, 2), n);
-    let (s, u, v) = match node(&mut d, &e, false, u.as_mut(), v.as_mut(), vectors, par) {
-        Some(mut order) => {
-            order.reverse();
-            let s: Vec<R> = order.iter().map(|&p| d[p]).collect();
-            (s, gather(u.as_ref(), &order), gather(v.as_ref(), &order))
-        }
-        None => {
-            let d: Vec<R> = diagonal.iter().map(scale).collect();
-            let dense = dense(&d, &e, n);
-            let (mut u, mut v) = (ColMat::zeros(n, n), ColMat::zeros(n, n));
-            let s = by_faer(dense.as_ref(), Some(&mut u), Some(&mut v), par).ok()?;
-            (s, u, v)
-        }
-    };
-    let (half, rest) = (R::power_of_two(exponent / 2), R::power_of_two(exponent - exponent / 2));
-    let s = s.into_iter().map(|x| x * half * rest).collect();
+    if let Some(mut order) = node(&mut d, &e, false, u.as_mut(), v.as_mut(), vectors, par) {
+        order.reverse();
+        let s = order.iter().map(|&p| d[p]).collect();
+        return Some(BidiagonalSvd { s, u: gather(u.as_ref(), &order), v: gather(v.as_ref(), &order) });
+    }
+    // An iteration has failed, which nobody has seen yet: the whole in another way.
+    d.copy_from_slice(diagonal);
+    let exponent = normalise(&mut d, &mut e);
+    let (mut u, mut v) = (ColMat::zeros(n, n), ColMat::zeros(n, n));
+    let mut s = by_faer(dense(&d, &e, n).as_ref(), Some(&mut u), Some(&mut v), par).ok()?;
+    unscale(&mut s, exponent);
     Some(BidiagonalSvd { s, u, v })
+}
+
+/// Scales by a power of two, so that the largest entry is about one, and returns its exponent. What is nothing beside
+/// one becomes zero, so that no product of it is denormal.
+fn normalise<R: Real>(d: &mut [R], e: &mut [R]) -> i32 {
+    let largest = magnitude(d.iter().chain(&*e));
+    let exponent = if largest > R::ZERO { largest.exponent() } else { 0 };
+    let (half, rest) = (R::power_of_two(-exponent / 2), R::power_of_two(-exponent - (-exponent / 2)));
+    for x in d.iter_mut().chain(e) {
+        *x = *x * half * rest;
+        if x.magnitude() * R::EPS < R::TINY {
+            *x = R::ZERO;
+        }
+    }
+    exponent
+}
+
+/// The largest absolute value.
+fn magnitude<'a, R: Real>(values: impl Iterator<Item = &'a R>) -> R {
+    values.fold(R::ZERO, |largest, x| if x.magnitude() > largest { x.magnitude() } else { largest })
 }
 
 /// The transpose of the bidiagonal matrix of `d.len()` rows and `ncols` columns: what `by_faer` takes, as it is tall.
@@ -152,6 +154,24 @@ fn both<A: Send, B: Send>(
 /// without `vectors`, their first and last entry; with `extra` the last column is the vector that the matrix
 /// annihilates. `None` if an iteration fails.
 fn node<R: Real>(
+    d: &mut [R],
+    e: &[R],
+    extra: bool,
+    u: MatMut<'_, R>,
+    v: MatMut<'_, R>,
+    vectors: bool,
+    par: Par,
+) -> Option<Vec<usize>> {
+    // Each part anew: beside a large part, the squares of a small one could underflow.
+    let mut e = e.to_vec();
+    let exponent = normalise(d, &mut e);
+    let order = scaled_node(d, &e, extra, u, v, vectors, par)?;
+    unscale(d, exponent);
+    Some(order)
+}
+
+/// [`node`], for entries of which the largest is about one.
+fn scaled_node<R: Real>(
     d: &mut [R],
     e: &[R],
     extra: bool,
@@ -307,10 +327,7 @@ fn deflate<R: Real>(
         Both,
         Right,
     }
-    let mut largest = R::ZERO;
-    for x in d.iter().chain(&middle) {
-        largest = if x.magnitude() > largest { x.magnitude() } else { largest };
-    }
+    let largest = magnitude(d.iter().chain(&middle));
     if largest == R::ZERO {
         return None;
     }
@@ -438,7 +455,7 @@ mod tests {
         let mut back = ColMat::zeros(n, n);
         let mut us = f.u.clone();
         for j in 0..n {
-            us.as_mut().col_mut(j).unwrap().iter_mut().for_each(|x| *x = *x * f.s[j]);
+            us.as_mut().col_mut(j).unwrap().iter_mut().for_each(|x| *x *= f.s[j]);
         }
         mm(back.as_mut(), false, R::ONE, (us.as_ref(), false), (f.v.as_ref().transpose(), false), Par::Seq);
         let want = dense(d, e, n);
@@ -508,7 +525,7 @@ mod tests {
             check("graded up", &of(&mut graded, n), &of(&mut graded, m));
             let mut glued = |i: usize, x: f64| if i % 10 == 9 { 1e-8 * x } else { 1.0 };
             check("glued", &of(&mut |_, _| 1.0, n), &of(&mut glued, m));
-            let mut holes = |i: usize, x: f64| if i % 3 == 0 { 0.0 } else { x };
+            let mut holes = |i: usize, x: f64| if i.is_multiple_of(3) { 0.0 } else { x };
             check("holes", &of(&mut holes, n), &of(&mut holes, m));
             let mut wide = |_: usize, x: f64| x * 10f64.powf(20.0 * (x * 7.0).sin());
             check("wide", &of(&mut wide, n), &of(&mut wide, m));

@@ -132,3 +132,64 @@ pub(crate) fn with_team<R>(
         lead(&team)
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::AtomicBool;
+
+    /// Each portion of each of many steps runs exactly once.
+    fn check(threads: usize) {
+        let counts: Vec<AtomicUsize> = (0..5).map(|_| AtomicUsize::new(0)).collect();
+        let job = |p: usize| {
+            counts[p].fetch_add(1, Ordering::Relaxed);
+        };
+        with_team(threads, &job, |team| {
+            for step in 0..2000 {
+                team.run(5, step % 7 == 0);
+                assert!(counts.iter().all(|c| c.load(Ordering::Relaxed) == step + 1));
+            }
+        });
+    }
+
+    fn pool() -> rayon_core::ThreadPool {
+        rayon_core::ThreadPoolBuilder::new().num_threads(2).build().expect("a pool")
+    }
+
+    #[test]
+    fn portions_run_once() {
+        pool().install(|| [1, 2, 3].into_iter().for_each(check));
+    }
+
+    #[test]
+    fn a_busy_pool_does_not_stop_the_leader() {
+        let (busy, release) = (AtomicBool::new(false), AtomicBool::new(false));
+        pool().install(|| {
+            rayon_core::scope(|s| {
+                s.spawn(|_| {
+                    busy.store(true, Ordering::Release);
+                    while !release.load(Ordering::Acquire) {
+                        std::thread::yield_now();
+                    }
+                });
+                while !busy.load(Ordering::Acquire) {
+                    std::thread::yield_now();
+                }
+                // The other thread is now taken for as long as the team works.
+                check(2);
+                release.store(true, Ordering::Release);
+            });
+        });
+    }
+
+    #[test]
+    fn a_panic_in_a_portion_reaches_the_leader() {
+        let outcome = std::panic::catch_unwind(|| {
+            pool().install(|| {
+                let job = |p: usize| assert!(p != 3, "portion three");
+                with_team(2, &job, |team| (0..100).for_each(|_| team.run(5, false)));
+            });
+        });
+        assert!(outcome.is_err());
+    }
+}
