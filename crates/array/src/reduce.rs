@@ -108,7 +108,8 @@ impl Reducer {
             ReduceKind::Mean if self.compensated() => [t, t, ScalarType::I64].into_iter().collect(),
             ReduceKind::Mean => [t, ScalarType::I64].into_iter().collect(),
             ReduceKind::ArgMin | ReduceKind::ArgMax => [t, ScalarType::I64].into_iter().collect(),
-            ReduceKind::Var(_) => [t, t, ScalarType::I64].into_iter().collect(),
+            // The mean and its low part, the sum of squared distances, the count.
+            ReduceKind::Var(_) => [t, t, t, ScalarType::I64].into_iter().collect(),
             ReduceKind::Any | ReduceKind::All => [ScalarType::Bool].into_iter().collect(),
             ReduceKind::Sum | ReduceKind::Prod | ReduceKind::Min | ReduceKind::Max => {
                 [t].into_iter().collect()
@@ -206,7 +207,7 @@ impl Reducer {
                 let count = if masked.get() { sums[1] } else { len };
                 let n = b.cast(count, t);
                 let mean = b.bin(BinOp::Div, sums[0], n);
-                let squares = b.counted_loop(len, &[zero], |b, i, acc| {
+                let second = b.counted_loop(len, &[zero, zero], |b, i, acc| {
                     let v = b.load(scratch[0], &[i], Bounds::Known);
                     let mut d = b.bin(BinOp::Sub, v, mean);
                     if masked.get() {
@@ -214,9 +215,15 @@ impl Reducer {
                         d = b.select(m, d, zero);
                     }
                     let d2 = b.bin(BinOp::Mul, d, d);
-                    vec![b.bin_with(BinOp::Add, acc[0], d2, LANES)]
+                    vec![b.bin_with(BinOp::Add, acc[0], d2, LANES), b.bin_with(BinOp::Add, acc[1], d, LANES)]
                 });
-                self.merge_moments(b, state, &[mean, squares[0], count])
+                // The distances would add up to zero if the mean were exact; what they add up to corrects it. Without this a
+                // piece's mean is off by the rounding of its sum, which shows where the offset is large.
+                let off = b.bin(BinOp::Div, second[1], n);
+                let excess = b.bin(BinOp::Mul, second[1], off);
+                let squares = b.bin(BinOp::Sub, second[0], excess);
+                let squares = b.bin(BinOp::Max, squares, zero);
+                self.merge_moments(b, state, &[mean, off, squares, count])
             }
         }
     }
@@ -244,14 +251,17 @@ impl Reducer {
             }
             ReduceKind::Var(_) => {
                 let one = b.const_i64(1);
-                let n = b.bin(BinOp::Add, state[2], one);
+                let n = b.bin(BinOp::Add, state[3], one);
                 let n_float = b.cast(n, self.ty);
                 let d = b.bin(BinOp::Sub, e.value, state[0]);
+                let d = b.bin(BinOp::Sub, d, state[1]);
                 let part = b.bin(BinOp::Div, d, n_float);
-                let mean = b.bin(BinOp::Add, state[0], part);
+                let (mean, lost) = two_sum(b, state[0], part);
+                let low = b.bin(BinOp::Add, state[1], lost);
                 let rest = b.bin(BinOp::Sub, e.value, mean);
+                let rest = b.bin(BinOp::Sub, rest, low);
                 let square = b.bin(BinOp::Mul, d, rest);
-                vec![mean, b.bin(BinOp::Add, state[1], square), n]
+                vec![mean, low, b.bin(BinOp::Add, state[2], square), n]
             }
         };
         match e.mask {
@@ -291,13 +301,13 @@ impl Reducer {
                 b.bin(BinOp::Div, total, n)
             }
             ReduceKind::Var(ddof) => {
-                let n = b.cast(state[2], self.ty);
+                let n = b.cast(state[3], self.ty);
                 let ddof =
                     b.constant(Scalar::from_f64(self.ty, f64::from_bits(ddof)).expect("var works on floats"));
                 let zero = b.constant(Scalar::from_i64(self.ty, 0));
                 let divisor = b.bin(BinOp::Sub, n, ddof);
                 let divisor = b.bin(BinOp::Max, divisor, zero);
-                b.bin(BinOp::Div, state[1], divisor)
+                b.bin(BinOp::Div, state[2], divisor)
             }
             ReduceKind::ArgMin | ReduceKind::ArgMax => state[1],
             ReduceKind::Prod | ReduceKind::Min | ReduceKind::Max | ReduceKind::Any | ReduceKind::All => {
@@ -328,14 +338,11 @@ impl Reducer {
         count: Val,
     ) -> Vec<Val> {
         let mut next = state.to_vec();
-        next[0] = b.bin(BinOp::Add, state[0], sum);
-        if self.compensated() {
-            // The rounding error of `next = state + sum`, exactly (Knuth's two-sum), goes into the low part.
-            let other = b.bin(BinOp::Sub, next[0], state[0]);
-            let back = b.bin(BinOp::Sub, next[0], other);
-            let lost_a = b.bin(BinOp::Sub, state[0], back);
-            let lost_b = b.bin(BinOp::Sub, sum, other);
-            let lost = b.bin(BinOp::Add, lost_a, lost_b);
+        if !self.compensated() {
+            next[0] = b.bin(BinOp::Add, state[0], sum);
+        } else {
+            let (high, lost) = two_sum(b, state[0], sum);
+            next[0] = high;
             next[1] = b.bin(BinOp::Add, state[1], lost);
             if let Some(low) = sum_low {
                 next[1] = b.bin(BinOp::Add, next[1], low);
@@ -363,21 +370,30 @@ impl Reducer {
     fn merge_moments(&self, b: &mut FuncBuilder, state: &[Val], other: &[Val]) -> Vec<Val> {
         let t = self.ty;
         let zero = b.const_i64(0);
-        let n = b.bin(BinOp::Add, state[2], other[2]);
-        let (n_float, na, nb) = (b.cast(n, t), b.cast(state[2], t), b.cast(other[2], t));
-        let delta = b.bin(BinOp::Sub, other[0], state[0]);
+        let n = b.bin(BinOp::Add, state[3], other[3]);
+        let (n_float, na, nb) = (b.cast(n, t), b.cast(state[3], t), b.cast(other[3], t));
+        // Means carry a low part: where they are large and the distances small, the rounding of a mean would be felt.
+        let high = b.bin(BinOp::Sub, other[0], state[0]);
+        let low = b.bin(BinOp::Sub, other[1], state[1]);
+        let delta = b.bin(BinOp::Add, high, low);
         let weight = b.bin(BinOp::Div, nb, n_float);
         let shift = b.bin(BinOp::Mul, delta, weight);
-        let mean = b.bin(BinOp::Add, state[0], shift);
+        let (mean, lost) = two_sum(b, state[0], shift);
+        let mean_low = b.bin(BinOp::Add, state[1], lost);
         let between = b.bin(BinOp::Mul, delta, shift);
         let between = b.bin(BinOp::Mul, between, na);
-        let within = b.bin(BinOp::Add, state[1], other[1]);
+        let within = b.bin(BinOp::Add, state[2], other[2]);
         let m2 = b.bin(BinOp::Add, within, between);
-        let nothing = b.cmp(CmpOp::Eq, other[2], zero);
-        let first = b.cmp(CmpOp::Eq, state[2], zero);
-        let mean = b.select(first, other[0], mean);
-        let m2 = b.select(first, other[1], m2);
-        vec![b.select(nothing, state[0], mean), b.select(nothing, state[1], m2), n]
+        let nothing = b.cmp(CmpOp::Eq, other[3], zero);
+        let first = b.cmp(CmpOp::Eq, state[3], zero);
+        let merged = [mean, mean_low, m2];
+        let mut next: Vec<Val> = Vec::with_capacity(4);
+        for (i, value) in merged.into_iter().enumerate() {
+            let value = b.select(first, other[i], value);
+            next.push(b.select(nothing, state[i], value));
+        }
+        next.push(n);
+        next
     }
 
     /// The better of two (value, position) pairs: the earlier among equals; NaN beats everything.
@@ -400,6 +416,16 @@ impl Reducer {
         let take = b.bin(BinOp::Or, take, earlier_tie);
         vec![b.select(take, other[0], state[0]), b.select(take, other[1], state[1])]
     }
+}
+
+/// A sum and what its rounding lost, exactly (Knuth's two-sum).
+fn two_sum(b: &mut FuncBuilder, x: Val, y: Val) -> (Val, Val) {
+    let sum = b.bin(BinOp::Add, x, y);
+    let other = b.bin(BinOp::Sub, sum, x);
+    let back = b.bin(BinOp::Sub, sum, other);
+    let lost_x = b.bin(BinOp::Sub, x, back);
+    let lost_y = b.bin(BinOp::Sub, y, other);
+    (sum, b.bin(BinOp::Add, lost_x, lost_y))
 }
 
 /// The largest (or smallest) value of a type: infinite for floats.
