@@ -543,7 +543,7 @@ fn shaped(block: &Block, shape: &[usize]) -> Block {
 }
 
 proptest! {
-    #![proptest_config(Config { cases: 1500, failure_persistence: None, rng_seed: RngSeed::Fixed(7), ..Config::default() })]
+    #![proptest_config(Config { cases: 6000, failure_persistence: None, rng_seed: RngSeed::Fixed(7), ..Config::default() })]
 
     #[test]
     fn random_programs_compute_what_loops_compute(genes in prop::collection::vec(any::<u16>(), 0..120)) {

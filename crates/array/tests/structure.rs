@@ -192,7 +192,8 @@ fn standardising_reads_a_small_file_once_and_a_large_one_as_often_as_needed() {
     assert!((values.iter().sum::<f64>()).abs() < 1e-9);
     // If nothing may be kept, blocks are read again for the part that waits for the mean; mean and deviation, which do not
     // wait for each other, share a reading or read once each.
-    let plan = lower(&outputs, &[Destination::Fresh], Options { keep_bytes: 0, ..Options::default() }).unwrap();
+    let plan =
+        lower(&outputs, &[Destination::Fresh], Options { keep_bytes: 0, ..Options::default() }).unwrap();
     let kept = plan.layers.iter().any(|l| l.label() == "source");
     assert!(
         !kept,
@@ -237,9 +238,12 @@ fn outputs_go_straight_into_their_array() {
     let x = ramp(&[&[5, 5], &[4, 4]]);
     let y = with("add", &x, 1.0);
     let target = Block::zeros(DType::F64, &[10, 8]).unwrap();
-    let plan =
-        lower(std::slice::from_ref(&y), &[Destination::Into(target.clone())], Options { keep_bytes: 0, ..Options::default() })
-            .unwrap();
+    let plan = lower(
+        std::slice::from_ref(&y),
+        &[Destination::Into(target.clone())],
+        Options { keep_bytes: 0, ..Options::default() },
+    )
+    .unwrap();
     assert_eq!(plan.layers.len(), 1);
     let mut total = 0;
     for task in plan.output_tasks() {

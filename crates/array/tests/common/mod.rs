@@ -41,7 +41,8 @@ impl Run {
 pub fn plan(outputs: &[Expr]) -> Plan {
     let outputs = share(outputs);
     let destinations = vec![Destination::Fresh; outputs.len()];
-    lower(&outputs, &destinations, Options { keep_bytes: 1 << 30, ..Options::default() }).expect("lowering works")
+    lower(&outputs, &destinations, Options { keep_bytes: 1 << 30, ..Options::default() })
+        .expect("lowering works")
 }
 
 /// The number of tasks by label, without running them.
