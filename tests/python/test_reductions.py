@@ -1,0 +1,245 @@
+"""Reductions and running sums against NumPy's."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+import pantile.array as da
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.python.helpers import FLOATS, INTEGERS, NUMBERS, arrays, check, cuts, lazy, values
+
+REAL = ("?", *INTEGERS, *FLOATS)
+
+
+def axes_of(ndim: int) -> st.SearchStrategy:
+    one = st.integers(-ndim, ndim - 1) if ndim else st.just(None)
+    several = (
+        st.lists(st.integers(0, max(ndim - 1, 0)), unique=True, max_size=ndim).map(tuple)
+        if ndim
+        else st.just(None)
+    )
+    return st.one_of(st.none(), one, several)
+
+
+def moderate(dtype: str) -> st.SearchStrategy:
+    """Values whose sums and products neither overflow nor cancel, with NaN and infinities."""
+    if np.dtype(dtype).kind == "c":
+        return st.builds(complex, st.integers(-3, 3), st.integers(-3, 3))
+    if np.dtype(dtype).kind == "f":
+        return st.one_of(st.integers(-3, 3).map(float), st.sampled_from([np.nan, np.inf, -0.0, 0.5]))
+    return values(dtype)
+
+
+@st.composite
+def cases(draw, dtypes=NUMBERS):
+    dtype = draw(st.sampled_from(dtypes))
+    x = draw(arrays(dtypes=(dtype,), elements=moderate(dtype)))
+    return x, da.from_array(x, chunks=draw(cuts(x.shape))), draw(axes_of(x.ndim)), draw(st.booleans())
+
+
+def both(ours, numpys):
+    """Results of both, or None if both raise ValueError or TypeError."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            expected = numpys()
+        except (ValueError, TypeError):
+            with pytest.raises((ValueError, TypeError)):
+                ours().compute()
+            return None
+    return ours(), expected
+
+
+def loosened(expected) -> float | None:
+    kind = np.asarray(expected).dtype
+    return {"f": {2: 2e-2, 4: 1e-5, 8: 1e-12}, "c": {8: 1e-5, 16: 1e-12}}.get(kind.kind, {}).get(
+        kind.itemsize
+    )
+
+
+@pytest.mark.parametrize("name", ["sum", "prod", "mean", "std", "var", "any", "all"])
+@given(case=cases())
+def test_reduction(name, case) -> None:
+    x, a, axis, keepdims = case
+    found = both(
+        lambda: getattr(da, name)(a, axis=axis, keepdims=keepdims),
+        lambda: getattr(np, name)(x, axis=axis, keepdims=keepdims),
+    )
+    if found:
+        check(*found, loosened(found[1]), atol=1e-2 if x.dtype == "f2" else 1e-6)
+
+
+@pytest.mark.parametrize("name", ["min", "max", "ptp"])
+@given(case=cases(REAL))
+def test_extremum(name, case) -> None:
+    x, a, axis, keepdims = case
+    found = both(
+        lambda: getattr(da, name)(a, axis=axis, keepdims=keepdims),
+        lambda: getattr(np, name)(x, axis=axis, keepdims=keepdims),
+    )
+    if found:
+        check(*found)
+
+
+@pytest.mark.parametrize("name", ["argmin", "argmax"])
+@given(data=st.data(), case=cases(REAL))
+def test_position(name, data, case) -> None:
+    x, a, _, keepdims = case
+    axis = data.draw(st.one_of(st.none(), st.integers(-x.ndim, x.ndim - 1))) if x.ndim else None
+    found = both(
+        lambda: getattr(da, name)(a, axis=axis, keepdims=keepdims),
+        lambda: getattr(np, name)(x, axis=axis, keepdims=keepdims),
+    )
+    if found:
+        check(*found)
+
+
+@pytest.mark.parametrize("name", ["nansum", "nanprod", "nanmean", "nanstd", "nanvar", "nanmin", "nanmax"])
+@given(case=cases(("i4", "f4", "f8")))
+def test_without_nan(name, case) -> None:
+    x, a, axis, keepdims = case
+    found = both(
+        lambda: getattr(da, name)(a, axis=axis, keepdims=keepdims),
+        lambda: getattr(np, name)(x, axis=axis, keepdims=keepdims),
+    )
+    if found:
+        check(*found, loosened(found[1]), atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["nanargmin", "nanargmax"])
+@given(data=st.data())
+def test_position_without_nan(name, data) -> None:
+    x = data.draw(
+        arrays(dtypes=("f4", "f8"), shape=data.draw(st.sampled_from([(4,), (3, 4)])), elements=moderate("f8"))
+    )
+    axis = data.draw(st.sampled_from([None, *range(x.ndim)]))
+    a = da.from_array(x, chunks=data.draw(cuts(x.shape)))
+    try:
+        expected = getattr(np, name)(x, axis=axis)
+    except ValueError:
+        with pytest.raises(ValueError, match="All-NaN slice"):
+            getattr(da, name)(a, axis=axis).compute()
+        return
+    check(getattr(da, name)(a, axis=axis), expected)
+
+
+@given(case=cases(("i4", "f8")), ddof=st.integers(0, 2))
+def test_ddof(case, ddof) -> None:
+    x, a, axis, _ = case
+    found = both(lambda: da.var(a, axis=axis, ddof=ddof), lambda: np.var(x, axis=axis, ddof=ddof))
+    if found:
+        check(*found, 1e-11, atol=1e-12)
+
+
+@given(case=cases(("i4", "f8")))
+def test_where_and_initial(case) -> None:
+    x, a, axis, keepdims = case
+    mask = np.indices(x.shape).sum(axis=0) % 2 == 0
+    check(
+        da.sum(a, axis=axis, keepdims=keepdims, where=mask, initial=3),
+        np.sum(x, axis=axis, keepdims=keepdims, where=mask, initial=3),
+        1e-12,
+    )
+    check(da.max(a, axis=axis, where=mask, initial=-100), np.max(x, axis=axis, where=mask, initial=-100))
+    with pytest.raises(ValueError, match="has to specify 'initial'"):
+        da.max(a, where=mask)
+
+
+@pytest.mark.parametrize("dtype", ["f4", "f8", "i8", "c16"])
+def test_dtype(dtype) -> None:
+    x = np.arange(12, dtype="i2").reshape(3, 4)
+    a = da.from_array(x, chunks=2)
+    for name in ("sum", "prod", "mean", "cumsum"):
+        check(getattr(a, name)(axis=1, dtype=dtype), getattr(x, name)(axis=1, dtype=dtype))
+
+
+@pytest.mark.parametrize("name", ["cumsum", "cumprod", "nancumsum", "nancumprod"])
+@given(data=st.data(), case=cases())
+def test_running(name, data, case) -> None:
+    x, a, _, _ = case
+    axis = data.draw(st.one_of(st.none(), st.integers(-x.ndim, x.ndim - 1))) if x.ndim else None
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        expected = getattr(np, name)(x, axis=axis)
+    if expected.dtype.kind == "c" and "prod" in name:
+        assert getattr(da, name)(a, axis=axis).dtype == expected.dtype
+        return
+    check(getattr(da, name)(a, axis=axis), expected, {2: 3e-2, 4: 1e-5}.get(expected.dtype.itemsize, 1e-11))
+
+
+def test_sums_are_accurate() -> None:
+    x = np.full(1_000_000, 0.1, "f4")
+    assert abs(float(da.from_array(x, chunks=70_000).sum().compute()) - 1e5) < 0.02
+    y = np.full(1_000_000, 1e8) + np.tile([0.0, 1.0], 500_000)
+    assert float(da.from_array(y, chunks=99_999).var().compute()) == pytest.approx(0.25, rel=1e-9)
+
+
+def test_average() -> None:
+    x = np.arange(6.0).reshape(2, 3)
+    w = np.array([3.0, 1.0, 2.0])
+    a = da.from_array(x, chunks=2)
+    check(da.average(a), np.average(x))
+    check(da.average(a, axis=1, weights=w), np.average(x, axis=1, weights=w))
+    check(da.average(a, weights=x), np.average(x, weights=x))
+    for ours, numpys in zip(
+        da.average(a, axis=0, weights=[1, 2], returned=True),
+        np.average(x, axis=0, weights=[1, 2], returned=True),
+        strict=True,
+    ):
+        check(ours, numpys)
+    with pytest.raises(TypeError, match="Axis must be specified"):
+        da.average(a, weights=w)
+
+
+@given(pair=lazy(dtypes=("?", "i4", "f8")))
+def test_count_nonzero(pair) -> None:
+    x, a = pair
+    check(da.count_nonzero(a), np.asarray(np.count_nonzero(x)))
+
+
+def test_median() -> None:
+    x = np.arange(24.0).reshape(2, 3, 4) % 7
+    a = da.from_array(x, chunks=2)
+    for axis in (None, 0, (0, 2), -1):
+        check(da.median(a, axis=axis), np.median(x, axis=axis))
+        check(da.median(a, axis=axis, keepdims=True), np.median(x, axis=axis, keepdims=True))
+    x[0, 0] = np.nan
+    check(da.nanmedian(da.from_array(x, chunks=2), axis=1), np.nanmedian(x, axis=1))
+
+
+@pytest.mark.parametrize("axis", [3, -4, (0, 5)])
+def test_axis_out_of_range(axis) -> None:
+    x = np.ones((2, 3, 4))
+    with pytest.raises(np.exceptions.AxisError, match="is out of bounds for array of dimension 3"):
+        da.from_array(x).sum(axis=axis)
+
+
+def test_axis_twice() -> None:
+    with pytest.raises(ValueError, match="duplicate value in 'axis'"):
+        da.ones((2, 2)).sum(axis=(0, -2))
+
+
+def test_out() -> None:
+    a = da.ones((3, 4), chunks=2)
+    out = da.zeros(4)
+    assert da.sum(a, axis=0, out=out) is out
+    check(out, np.full(4, 3.0))
+    target = np.zeros(3)
+    a.mean(axis=1, out=target)
+    np.testing.assert_array_equal(target, 1.0)
+
+
+def test_many_reductions_of_one_source_agree_with_each_alone() -> None:
+    import pantile
+
+    x = np.random.default_rng(0).normal(size=(50, 30))
+    a = da.from_array(x, chunks=7)
+    mean, std, top, total = pantile.compute(a.mean(), a.std(axis=0), a.max(), {"sum": [a.sum()]})
+    check(mean, x.mean(), 1e-13)
+    check(std, x.std(axis=0), 1e-13)
+    check(top, x.max())
+    check(total["sum"][0], x.sum(), 1e-13)
