@@ -100,6 +100,8 @@ fn broadcast(a: &[usize], b: &[usize]) -> Option<Vec<usize>> {
 }
 
 type Pair = (Expr, Plain);
+/// Where an element of a view comes from.
+type Locate = Box<dyn Fn(&[usize]) -> Vec<usize>>;
 
 /// Reads a program from a list of numbers; when it is at its end everything is zero.
 struct Reader<'a> {
@@ -201,10 +203,7 @@ impl Reader<'_> {
     }
 
     /// Basic indices for an array: integers, slices, new axes; and where each element comes from.
-    fn basic(
-        &mut self,
-        shape: &[usize],
-    ) -> (Vec<Index>, Vec<usize>, impl Fn(&[usize]) -> Vec<usize> + use<>) {
+    fn basic(&mut self, shape: &[usize]) -> (Vec<Index>, Vec<usize>, Locate) {
         let mut indices = Vec::new();
         let mut out = Vec::new();
         // For each input axis: the output axis and its positions, or one fixed position.
@@ -226,9 +225,9 @@ impl Reader<'_> {
             }
         }
         let locate = move |at: &[usize]| {
-            from.iter().map(|(axis, positions)| positions[axis.map_or(0, |k| at[k])]).collect::<Vec<_>>()
+            from.iter().map(|(axis, positions)| positions[axis.map_or(0, |k| at[k])]).collect()
         };
-        (indices, out, locate)
+        (indices, out, Box::new(locate))
     }
 
     fn axes(&mut self, ndim: usize) -> Vec<usize> {

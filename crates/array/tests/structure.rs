@@ -266,21 +266,22 @@ fn chain(length: usize, x: &Expr) -> Expr {
 
 fn lowering_time(outputs: &[Expr]) -> Duration {
     let destinations = vec![Destination::Fresh; outputs.len()];
-    let best = (0..3).map(|_| {
+    let best = (0..4).map(|_| {
         let start = Instant::now();
         let plan = lower(outputs, &destinations, Options { keep_bytes: 0, ..Options::default() }).unwrap();
         let time = start.elapsed();
         assert!(!plan.layers.is_empty());
         time
     });
-    best.min().expect("three times")
+    best.min().expect("several times")
 }
 
-/// Time that grows no faster than the size, with room for noise: ten times the size in less than thirty times the time.
+/// Time that grows about as the size does. Ten times the size is ten times the time, more where it no longer fits a cache
+/// or the machine is busy, and a hundred times if something is quadratic.
 #[track_caller]
 fn linear(small: Duration, large: Duration) {
     let ratio = large.as_secs_f64() / small.as_secs_f64().max(1e-5);
-    assert!(ratio < 30.0, "ten times the nodes took {ratio:.1} times as long: {small:?}, {large:?}");
+    assert!(ratio < 60.0, "ten times the nodes took {ratio:.1} times as long: {small:?}, {large:?}");
 }
 
 #[test]
@@ -324,11 +325,11 @@ fn many_reductions_and_outputs_are_lowered_in_linear_time() {
         }
         y
     };
-    let (small, large) = (build(1_000), build(10_000));
+    let (small, large) = (build(3_000), build(30_000));
     linear(lowering_time(&[small]), lowering_time(&[large]));
     let outputs =
         |n: usize| (0..n).map(|k| fold("sum", &with("add", &x, k as f64), None)).collect::<Vec<_>>();
-    linear(lowering_time(&outputs(1_000)), lowering_time(&outputs(10_000)));
+    linear(lowering_time(&outputs(3_000)), lowering_time(&outputs(30_000)));
 }
 
 #[test]
