@@ -8,7 +8,9 @@ mod common;
 mod support;
 
 use common::{elements, run, source};
-use pantile_array::chunks::{AxisChunks, Chunks};
+use pantile_array::chunks::{AxisChunks, Chunks, unravel};
+use pantile_array::layers::store::Destination;
+use pantile_array::lower::{Options, lower};
 use pantile_array::ops::assign::assign;
 use pantile_array::ops::contract::{matmul, tensordot};
 use pantile_array::ops::elementwise::{Arg, Weak, astype, broadcast_to, coord};
@@ -21,7 +23,7 @@ use pantile_array::{Block, Expr};
 use pantile_types::DType;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngSeed};
-use support::{foreign, map, with};
+use support::{foreign, map, run_plan, with};
 
 /// An array as plain numbers.
 #[derive(Clone, Debug, PartialEq)]
@@ -526,6 +528,29 @@ fn check(genes: &[u16]) -> Result<(), String> {
         let got: Vec<f64> = elements(&shaped(block, &p.shape));
         if got != p.data {
             return Err(format!("{e:?} is\n{got:?}, not\n{:?}\n{text}", p.data));
+        }
+    }
+    // The same again where nothing is kept and rechunks go in many small steps.
+    let tight = Options { keep_bytes: 0, task_bytes: 100 };
+    let plan = lower(&outputs, &vec![Destination::Fresh; outputs.len()], tight)
+        .map_err(|e| format!("{e}\n{text}"))?;
+    let mut blocks = run_plan(&plan).map_err(|e| format!("{e}\n{text}"))?.into_iter();
+    for (e, whole) in outputs.iter().zip(&run.outputs) {
+        for index in 0..e.block_count() as u32 {
+            let mut part = whole.clone();
+            for (axis, &i) in unravel(e.chunks(), index).iter().enumerate() {
+                let cut = &e.chunks()[axis];
+                part = part.slice_axis(
+                    axis,
+                    cut.start(i as usize) as usize,
+                    1,
+                    cut.sizes()[i as usize] as usize,
+                );
+            }
+            let block = blocks.next().expect("a block");
+            if block.shape() != part.shape() || elements::<f64>(&block) != elements::<f64>(&part) {
+                return Err(format!("in small steps block {index} of {e:?} is another\n{text}"));
+            }
         }
     }
     // A view may keep up to twice its own size alive before it is copied, and small ones what they like.

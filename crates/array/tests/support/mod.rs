@@ -9,7 +9,7 @@ use pantile_array::block::c_strides;
 use pantile_array::chunks::{AxisChunks, Chunks};
 use pantile_array::ops::elementwise::{Arg, Weak, call};
 use pantile_array::ops::reduction::{Params, reduce};
-use pantile_array::plan::{PlanRunner, TaskError};
+use pantile_array::plan::{Plan, PlanRunner, TaskError};
 use pantile_array::pool::Buffer;
 use pantile_array::{Block, Expr, Value};
 use pantile_graph::{Graph, Runner};
@@ -68,9 +68,13 @@ pub fn params(axes: Option<&[usize]>) -> Params {
 
 /// The blocks of one expression, in C order of its grid.
 pub fn blocks(expr: &Expr) -> Result<Vec<Block>, TaskError> {
-    let plan = plan(std::slice::from_ref(expr));
+    run_plan(&plan(std::slice::from_ref(expr)))
+}
+
+/// The blocks of all outputs of a plan, one after the other.
+pub fn run_plan(plan: &Plan) -> Result<Vec<Block>, TaskError> {
     let graph = Graph::expand(&plan.graph_layers(), &plan.output_tasks()).expect("the graph expands");
-    let runner = PlanRunner { plan: &plan };
+    let runner = PlanRunner { plan };
     let mut values: Vec<Option<Value>> = vec![None; graph.len()];
     let mut uses = vec![0usize; graph.len()];
     for id in graph.ids() {
