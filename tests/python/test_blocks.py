@@ -29,7 +29,7 @@ def test_map_blocks() -> None:
 def test_dtype_is_inferred_or_given() -> None:
     assert lazy().map_blocks(lambda b: b > 3).dtype == bool
     assert lazy().map_blocks(lambda b: b, dtype="f4").dtype == np.float32
-    with pytest.raises(ValueError, match="`dtype` inference failed in `map_blocks`.*Please give dtype="):
+    with pytest.raises(ValueError, match=r"`dtype` inference failed in `map_blocks`.*Please give dtype="):
         lazy().map_blocks(lambda b: b.no_such_attribute)
 
 

@@ -57,7 +57,7 @@ def test_unary(name: str, data) -> None:
     expected = expected_of(name, x)
     a = da.from_array(x, chunks=data.draw(cuts(x.shape)))
     if isinstance(expected, Exception):
-        with pytest.raises(type(expected).__mro__[-3 if isinstance(expected, TypeError) else -3]):
+        with pytest.raises((TypeError, ValueError)):
             getattr(da, name)(a)
         return
     compare(name, getattr(da, name)(a), expected, (x.dtype,))
@@ -198,7 +198,7 @@ def test_where(pair) -> None:
 
 
 def test_where_with_one_argument_is_refused() -> None:
-    with pytest.raises(NotImplementedError, match="numpy.nonzero"):
+    with pytest.raises(NotImplementedError, match=r"numpy\.nonzero"):
         da.where(da.ones(3) > 0)
     with pytest.raises(ValueError, match="either both or neither"):
         da.where(da.ones(3) > 0, 1)

@@ -209,7 +209,7 @@ def test_to_hdf5(tmp_path) -> None:
         assert file["x"].chunks == (7, 10)
         np.testing.assert_allclose(file["sums/rows"][:], X.sum(axis=1))
         np.testing.assert_array_equal(file["again"][:], X)
-    with pytest.raises(ValueError, match="is in .* already"):
+    with pytest.raises(ValueError, match=r"is in .* already"):
         a.to_hdf5(path, "/x")
 
     def fail(b):

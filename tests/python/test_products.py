@@ -20,8 +20,19 @@ def matrix(*shape: int, dtype: str = "f8") -> np.ndarray:
 
 
 @pytest.mark.parametrize("dtype", ["f4", "f8", "c8", "c16", "i4", "?"])
-@pytest.mark.parametrize("shapes", [((4, 5), (5, 3)), ((5,), (5, 3)), ((4, 5), (5,)), ((5,), (5,)), ((2, 4, 5), (5, 3)),
-                                    ((2, 1, 4, 5), (3, 5, 2)), ((0, 5), (5, 3)), ((4, 0), (0, 3))])  # fmt: skip
+@pytest.mark.parametrize(
+    "shapes",
+    [
+        ((4, 5), (5, 3)),
+        ((5,), (5, 3)),
+        ((4, 5), (5,)),
+        ((5,), (5,)),
+        ((2, 4, 5), (5, 3)),
+        ((2, 1, 4, 5), (3, 5, 2)),
+        ((0, 5), (5, 3)),
+        ((4, 0), (0, 3)),
+    ],
+)
 def test_matmul_and_dot(shapes, dtype) -> None:
     x, y = (
         (matrix(*s) * 3).astype(dtype) if dtype in ("i4", "?") else matrix(*s, dtype=dtype) for s in shapes
@@ -45,13 +56,29 @@ def test_tensordot(data) -> None:
     check(da.tensordot(a, b, axes), np.tensordot(x, y, axes))
 
 
-@pytest.mark.parametrize("text, shapes", [
-    ("ij,jk->ik", [(3, 4), (4, 5)]), ("ij,kj", [(3, 4), (5, 4)]), ("ii->i", [(4, 4)]), ("ii", [(4, 4)]), ("ij->ji", [(3, 4)]),
-    ("i,i", [(4,), (4,)]), ("i,j->ij", [(3,), (4,)]), ("bij,bjk->bik", [(2, 3, 4), (2, 4, 5)]), ("...ij,...jk", [(2, 3, 4), (4, 5)]),
-    ("ij,jk,kl->il", [(3, 4), (4, 5), (5, 2)]), ("ijk->", [(2, 3, 4)]), ("ij,ij->j", [(3, 4), (3, 4)]), ("abc,cd,be->ade", [(2, 3, 4), (4, 5), (3, 2)]),
-    ("...i->...", [(2, 3, 4)]), ("ij,j->i", [(3, 4), (4,)]), ("bi,bi->b", [(3, 4), (3, 4)]), ("i...,i...->...", [(3, 4), (3, 4)]),
-    ("ij,jk->ik", [(3, 1), (4, 5)]),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "text, shapes",
+    [
+        ("ij,jk->ik", [(3, 4), (4, 5)]),
+        ("ij,kj", [(3, 4), (5, 4)]),
+        ("ii->i", [(4, 4)]),
+        ("ii", [(4, 4)]),
+        ("ij->ji", [(3, 4)]),
+        ("i,i", [(4,), (4,)]),
+        ("i,j->ij", [(3,), (4,)]),
+        ("bij,bjk->bik", [(2, 3, 4), (2, 4, 5)]),
+        ("...ij,...jk", [(2, 3, 4), (4, 5)]),
+        ("ij,jk,kl->il", [(3, 4), (4, 5), (5, 2)]),
+        ("ijk->", [(2, 3, 4)]),
+        ("ij,ij->j", [(3, 4), (3, 4)]),
+        ("abc,cd,be->ade", [(2, 3, 4), (4, 5), (3, 2)]),
+        ("...i->...", [(2, 3, 4)]),
+        ("ij,j->i", [(3, 4), (4,)]),
+        ("bi,bi->b", [(3, 4), (3, 4)]),
+        ("i...,i...->...", [(3, 4), (3, 4)]),
+        ("ij,jk->ik", [(3, 1), (4, 5)]),
+    ],
+)
 def test_einsum(text, shapes) -> None:
     xs = [RNG.integers(-5, 5, s).astype(float) for s in shapes]
     arrays = [da.from_array(x, chunks=2) for x in xs]

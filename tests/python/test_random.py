@@ -7,15 +7,35 @@ import pantile.array as da
 import pytest
 
 METHODS = {
-    "random": ((), 0.5, 1 / 12), "uniform": ((2, 5), 3.5, 9 / 12), "standard_normal": ((), 0, 1), "normal": ((3, 2), 3, 4),
-    "standard_exponential": ((), 1, 1), "exponential": ((2,), 2, 4), "standard_gamma": ((3,), 3, 3), "gamma": ((3, 2), 6, 12),
-    "beta": ((2, 3), 0.4, 0.04), "chisquare": ((4,), 4, 8), "f": ((5, 12), 1.2, None), "gumbel": ((0, 1), 0.5772, np.pi**2 / 6),
-    "laplace": ((1, 2), 1, 8), "logistic": ((1, 1), 1, np.pi**2 / 3), "lognormal": ((0, 0.5), np.exp(0.125), None),
-    "pareto": ((5,), 0.25, None), "power": ((3,), 0.75, None), "rayleigh": ((1,), np.sqrt(np.pi / 2), None), "standard_t": ((9,), 0, 9 / 7),
-    "triangular": ((0, 1, 2), 1, 1 / 6), "vonmises": ((0, 4), 0, None), "wald": ((2, 8), 2, 1), "weibull": ((1,), 1, 1),
-    "integers": ((0, 10), 4.5, 8.25), "poisson": ((4,), 4, 4), "binomial": ((10, 0.3), 3, 2.1), "geometric": ((0.25,), 4, 12),
+    "random": ((), 0.5, 1 / 12),
+    "uniform": ((2, 5), 3.5, 9 / 12),
+    "standard_normal": ((), 0, 1),
+    "normal": ((3, 2), 3, 4),
+    "standard_exponential": ((), 1, 1),
+    "exponential": ((2,), 2, 4),
+    "standard_gamma": ((3,), 3, 3),
+    "gamma": ((3, 2), 6, 12),
+    "beta": ((2, 3), 0.4, 0.04),
+    "chisquare": ((4,), 4, 8),
+    "f": ((5, 12), 1.2, None),
+    "gumbel": ((0, 1), 0.5772, np.pi**2 / 6),
+    "laplace": ((1, 2), 1, 8),
+    "logistic": ((1, 1), 1, np.pi**2 / 3),
+    "lognormal": ((0, 0.5), np.exp(0.125), None),
+    "pareto": ((5,), 0.25, None),
+    "power": ((3,), 0.75, None),
+    "rayleigh": ((1,), np.sqrt(np.pi / 2), None),
+    "standard_t": ((9,), 0, 9 / 7),
+    "triangular": ((0, 1, 2), 1, 1 / 6),
+    "vonmises": ((0, 4), 0, None),
+    "wald": ((2, 8), 2, 1),
+    "weibull": ((1,), 1, 1),
+    "integers": ((0, 10), 4.5, 8.25),
+    "poisson": ((4,), 4, 4),
+    "binomial": ((10, 0.3), 3, 2.1),
+    "geometric": ((0.25,), 4, 12),
     "negative_binomial": ((5, 0.5), 5, 10),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", METHODS)

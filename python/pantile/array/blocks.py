@@ -15,7 +15,7 @@ import numpy as np
 
 from pantile import _native
 from pantile._native import Expr
-from pantile.array.chunking import Chunks, axis_index
+from pantile.array.chunking import Chunks, axis_index, refined
 from pantile.array.core import Array, as_expr, dtype_text
 from pantile.array.creation import is_native
 
@@ -91,7 +91,8 @@ def _cut_like(lengths: Any, count: int, axis: int) -> tuple[int, ...]:
     cuts = tuple(operator.index(n) for n in lengths)
     if len(cuts) != count:
         raise ValueError(
-            f"Dimension {axis} has {count} blocks, chunks specified with {len(cuts)} blocks: give a length, or one for each block"
+            f"Dimension {axis} has {count} blocks, chunks specified with {len(cuts)} blocks: "
+            f"give a length, or one for each block"
         )
     return cuts
 
@@ -205,7 +206,7 @@ def map_blocks(
                 f"Provided chunks have {len(chunks)} dims; expected {len(out)} dims after drop_axis and new_axis"
             )
         out = [
-            c
+            o
             if c is None
             else _cut_like(c, len(o), k)
             if out_axes[k] is not None
@@ -328,13 +329,12 @@ def _aligned(arrays: dict[int, Expr], name: str) -> dict[int, Expr]:
                 f"{name}: the arrays have {', '.join(str(len(c)) for c in cuts.values())} blocks along axis -{axis}, which do "
                 f"not correspond (shapes {', '.join(str(e.shape) for e in arrays.values())}); rechunk them alike"
             )
-        ends = sorted({int(n) for c in several for n in np.cumsum([m or 0 for m in c])})
-        common = tuple(int(n) for n in np.diff([0, *ends]))
+        finest = refined(several)
         for k, c in cuts.items():
-            if len(c) > 1 or c[0] == sum(common):
+            if len(c) > 1 or c[0] == sum(finest):
                 e = result[k]
                 result[k] = _native.rechunk(
-                    e, (*e.chunks[: e.ndim - axis], common, *e.chunks[e.ndim - axis + 1 :])
+                    e, (*e.chunks[: e.ndim - axis], finest, *e.chunks[e.ndim - axis + 1 :])
                 )
     return result
 
@@ -426,15 +426,14 @@ def blockwise(
                             f"index {letter!r} is cut in {len(old)} and {len(cuts)} blocks; use align_arrays=True"
                         )
                     continue
-                ends = sorted({int(n) for c in (old, cuts) for n in np.cumsum([m or 0 for m in c])})
-                known[letter] = tuple(int(n) for n in np.diff([0, *ends]))
+                known[letter] = refined((old, cuts))
     if align_arrays:
         for k, e in exprs.items():
-            cuts = tuple(
+            alike = tuple(
                 known[letter] if c != (1,) or known[letter] == (1,) else c
                 for letter, c in zip(letters[k] or (), e.chunks, strict=True)
             )
-            exprs[k] = e if cuts == e.chunks else _native.rechunk(e, cuts)
+            exprs[k] = e if alike == e.chunks else _native.rechunk(e, alike)
     chunks: list[tuple[int | None, ...]] = []
     for axis, letter in enumerate(out):
         if letter in known:

@@ -7,7 +7,7 @@ length, a tuple of lengths, -1 or None (the whole axis), ``"auto"``, or a size s
 from __future__ import annotations
 
 import operator
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -123,6 +123,12 @@ def reduced_axes(axis: Any, ndim: int) -> tuple[int, ...] | None:
     if axis is None:
         return None
     return tuple(sorted(axis_tuple(axis, ndim)))
+
+
+def refined(several: Iterable[Sequence[int | None]]) -> tuple[int, ...]:
+    """Chunks that are cut wherever one of several is; all of one known length."""
+    ends = sorted({int(n) for cuts in several for n in np.cumsum([m or 0 for m in cuts])})
+    return tuple(int(n) for n in np.diff([0, *ends]))
 
 
 def uniform(lengths: Sequence[int | None]) -> bool:

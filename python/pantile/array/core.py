@@ -50,7 +50,9 @@ def operand(value: Any) -> Any:
             return from_array(value)._expr
         return value
     if isinstance(value, _WEAK):  # a subclass, such as an IntEnum
-        return next(k(value) for k in _WEAK if isinstance(value, k))
+        if isinstance(value, int):
+            return int(value)
+        return float(value) if isinstance(value, float) else complex(value)
     if getattr(kind, "__array_ufunc__", ()) is None or hasattr(kind, "__array_ufunc__"):
         return NotImplemented
     return operand(np.asarray(value))
@@ -440,7 +442,7 @@ class Array:
     def __rpow__(self, other: Any) -> Array:
         return _binary("power", other, self)
 
-    def __ipow__(self, other: Any) -> Array:  # type: ignore[misc]
+    def __ipow__(self, other: Any) -> Array:
         return _inplace("power", self, other)
 
     def __lshift__(self, other: Any) -> Array:
@@ -563,7 +565,7 @@ class Array:
 
     def conj(self) -> Array:
         """The complex conjugates."""
-        return elementwise.conjugate(self)
+        return Array(_native.map("conjugate", (self._expr,))[0])
 
     conjugate = conj
 

@@ -514,6 +514,11 @@ def _counter(length: int, chunks: Any, dtype: np.dtype[Any]) -> Expr:
     return _native.coord(cuts)  # type: ignore[arg-type]
 
 
+def _converted(value: Any, dtype: np.dtype[Any]) -> np.ndarray[Any, Any]:
+    """A number of this dtype; Python integers that do not fit are an OverflowError, as in NumPy."""
+    return np.asarray(value, dtype) if isinstance(value, int) else np.asarray(value).astype(dtype)
+
+
 def arange(
     start: Any,
     /,
@@ -540,8 +545,8 @@ def arange(
     Returns
     -------
     Array
-        With ``ceil((stop - start) / step)`` elements, each ``start + i * delta``, where ``delta`` is the rounded difference of the
-        first two, as in NumPy.
+        With ``ceil((stop - start) / step)`` elements, each ``start + i * delta``, where ``delta`` is the
+        rounded difference of the first two, as in NumPy.
 
     Examples
     --------
@@ -576,7 +581,8 @@ def arange(
             raise ValueError("arange: cannot compute length")
         length = max(0, math.ceil(quotient))
     # NumPy converts the first two values to the dtype, and counts by their difference.
-    first, second = np.asarray(start).astype(kind), np.asarray(start + step).astype(kind)
+    first = _converted(start, kind) if length else np.zeros((), kind)
+    second = _converted(start + step, kind) if length > 1 else first
     counter = _counter(length, chunks, kind)
     if kind.kind in "iu":
         with np.errstate(over="ignore"):
@@ -643,6 +649,7 @@ def linspace(
     div = num - 1 if endpoint else num
     counter = _native.astype(_counter(num, chunks, wanted), dtype_text(kind))
     delta = np.asarray(stop - start).astype(kind)[()]
+    step: Any = np.nan
     if div > 0:
         step = delta / div
         if step == 0:
@@ -650,7 +657,6 @@ def linspace(
         else:
             e = call("multiply", counter, step)
     else:
-        step = np.nan
         e = call("multiply", counter, delta)
     e = call("add", e, np.asarray(start).astype(kind)[()])
     if endpoint and num > 1:

@@ -34,7 +34,7 @@ __all__ = [
 
 if TYPE_CHECKING:
     # The generated functions, for type checkers.
-    def __getattr__(name: str) -> Callable[..., Any]: ...
+    def __getattr__(name: str) -> Any: ...
 
 
 def call(name: str, *args: Any) -> Expr:
@@ -52,8 +52,8 @@ def finish(results: Sequence[Expr], name: str, out: Any, where: Any = True) -> A
         )
     if where is not True and any(o is None for o in outs):
         raise ValueError(
-            f"{name}: `where` needs `out`, which gives the values of the positions where it is False; without, NumPy leaves them "
-            f"to chance. Use where(condition, {name}(...), other) to choose them"
+            f"{name}: `where` needs `out`, which gives the values of the positions where it is False; without, "
+            f"NumPy leaves them to chance. Use where(condition, {name}(...), other) to choose them"
         )
     finished = [
         Array(e) if o is None else _put(e, name, o, where) for e, o in zip(results, outs, strict=True)

@@ -1,8 +1,8 @@
 """HDF5 datasets: what h5py says about them becomes a layout for the native reader, or a reason to read through h5py.
 
-The native reader knows contiguous and chunked storage of numbers, booleans and times, through gzip, shuffle, fletcher32 and lzf, in either
-byte order. Everything else (other filters, compact, virtual and external storage, strings, compound types) is sliced by h5py under
-its lock.
+The native reader knows contiguous and chunked storage of numbers, booleans and times, through gzip, shuffle, fletcher32 and
+lzf, in either byte order. Everything else (other filters, compact, virtual and external storage) is sliced by h5py under its
+lock; strings and compound types are refused.
 """
 
 from __future__ import annotations
@@ -72,11 +72,13 @@ def from_dataset(dataset: Any, chunks: Any) -> Array:
 
 def why_not_native(dataset: Any, h5py: Any) -> str | None:
     """The reason why a dataset is read through h5py; None if the native reader can."""
+    if dataset.shape is None:
+        raise TypeError(
+            f"HDF5 dataset {dataset.name!r} in {dataset.file.filename!r} has a null dataspace, so it is no array"
+        )
     dtype = dataset.dtype
     if not is_native(dtype) or dtype.fields or dtype.subdtype:
         return f"its elements are of dtype {dtype}"
-    if dataset.shape is None:
-        return "it has no dataspace"
     if dataset.file.driver not in ("sec2", "stdio", "core"):
         return f"the file is opened by the driver {dataset.file.driver!r}"
     if dataset.file.driver == "core" and not os.path.exists(dataset.file.filename):
@@ -137,14 +139,12 @@ def _read_natively(dataset: Any, h5py: Any, chunks: Any) -> Array:
             filters.append(("lzf",))
     stored = tuple(int(n) for n in dataset.chunks)
     index: list[tuple[tuple[int, ...], int, int, int]] = []
-    # The library counts offsets from the superblock, where a user block may come first.
-    first = dataset.file.userblock_size
 
     def note(info: Any) -> None:
         at = tuple(o // c for o, c in zip(info.chunk_offset, stored, strict=True))
         # A chunk beyond a shrunken axis is not part of the dataset any more.
         if all(o < n for o, n in zip(info.chunk_offset, shape, strict=True)):
-            index.append((at, int(info.byte_offset) + first, int(info.size), int(info.filter_mask)))
+            index.append((at, int(info.byte_offset), int(info.size), int(info.filter_mask)))
 
     if all(shape):
         try:

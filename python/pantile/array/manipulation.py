@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -607,7 +608,8 @@ def concatenate(
         for e in exprs:
             if not np.can_cast(e.dtype, dtype, casting):
                 raise TypeError(
-                    f"Cannot cast array data from {np.dtype(e.dtype)!r} to {np.dtype(dtype)!r} according to the rule {casting!r}"
+                    f"Cannot cast array data from {np.dtype(e.dtype)!r} to {np.dtype(dtype)!r} "
+                    f"according to the rule {casting!r}"
                 )
     at = axis_index(axis, exprs[0].ndim)
     e = _native.concatenate(exprs, at, None if dtype is None else dtype_text(dtype))
@@ -961,7 +963,7 @@ def array_split(ary: Any, indices_or_sections: Any, axis: int = 0) -> list[Array
         each, extra = divmod(n, sections)
         cuts = np.cumsum([0] + extra * [each + 1] + (sections - extra) * [each]).tolist()
     head = (slice(None),) * at
-    return [Array(_native.index(e, head + (slice(a, b),))) for a, b in zip(cuts[:-1], cuts[1:], strict=True)]
+    return [Array(_native.index(e, head + (slice(a, b),))) for a, b in pairwise(cuts)]
 
 
 def split(ary: Any, indices_or_sections: Any, axis: int = 0) -> list[Array]:

@@ -10,7 +10,7 @@ import numpy as np
 
 from pantile._native import Expr
 from pantile.array.blocks import blockwise_native, function_name, infer
-from pantile.array.chunking import Chunks, axis_index
+from pantile.array.chunking import Chunks, axis_index, refined
 from pantile.array.core import Array, as_expr
 from pantile.array.manipulation import pad
 
@@ -76,13 +76,12 @@ def _common_chunks(exprs: Sequence[Expr]) -> Chunks:
     for axis in range(ndim):
         found = {e.chunks[axis - ndim + e.ndim] for e in exprs if axis - ndim + e.ndim >= 0} - {(1,)}
         if found:
-            ends = sorted({int(n) for c in found for n in np.cumsum([m or 0 for m in c])})
             if len({sum(n or 0 for n in c) for c in found}) != 1:
                 raise ValueError(
                     f"arrays of shapes {', '.join(str(e.shape) for e in exprs)} do not broadcast in map_overlap"
                 )
             only = next(iter(found))
-            chunks[axis] = only if len(found) == 1 else tuple(int(n) for n in np.diff([0, *ends]))
+            chunks[axis] = only if len(found) == 1 else refined(found)
     return tuple(chunks)
 
 
@@ -108,7 +107,8 @@ def map_overlap(
     *args : Array
         The arrays, which broadcast; other objects are passed as they are.
     depth : int, tuple, dict or list of these
-        How many elements of the neighbours a block gets along each axis; a pair gives both sides. A list has an entry for each array.
+        How many elements of the neighbours a block gets along each axis; a pair gives both sides.
+        A list has an entry for each array.
     boundary : str, number, tuple, dict or list of these
         What lies beyond the borders of the array: ``'reflect'``, ``'periodic'``, ``'nearest'``, a number, or ``'none'`` (None):
         nothing, and blocks at the border are smaller.

@@ -362,6 +362,17 @@ def _sum_over(e: Expr, term: str, keep: set[str]) -> tuple[Expr, str]:
     return e, "".join(c for c in term if c in keep)
 
 
+def _cost(
+    i: int, j: int, terms: list[str], wanted: str, lengths: dict[str, int | None]
+) -> tuple[int, int, int]:
+    """The size of what a pair of operands becomes; the first pair among equals."""
+    others = set(wanted).union(*(t for k, t in enumerate(terms) if k not in (i, j)))
+    size = 1
+    for letter in (set(terms[i]) | set(terms[j])) & others:
+        size *= lengths[letter] or 1
+    return (size, i, j)
+
+
 def einsum(*operands: Any, out: Any = None, dtype: Any = None, optimize: Any = True, **kwargs: Any) -> Array:
     """Einstein's summation convention.
 
@@ -414,16 +425,7 @@ def einsum(*operands: Any, out: Any = None, dtype: Any = None, optimize: Any = T
     while len(work) > 1:
         pairs = [(0, 1)] if optimize is False else [(i, j) for j in range(len(work)) for i in range(j)]
 
-        def cost(pair: tuple[int, int]) -> tuple[int, int, int]:
-            i, j = pair
-            others = set(wanted).union(*(t for k, (_, t) in enumerate(work) if k not in pair))
-            letters = (set(work[i][1]) | set(work[j][1])) & others
-            size = 1
-            for c in letters:
-                size *= lengths[c] or 1
-            return (size, i, j)
-
-        i, j = min(pairs, key=cost)
+        i, j = min(pairs, key=lambda pair: _cost(pair[0], pair[1], [t for _, t in work], wanted, lengths))
         keep = set(wanted).union(*(t for k, (_, t) in enumerate(work) if k not in (i, j)))
         (x, xs), (y, ys) = work[i], work[j]
         x, xs = _sum_over(x, xs, keep | set(ys))

@@ -124,8 +124,8 @@ class Generator:
         for key, value in parameters.items():
             if _is_array(value):
                 raise _native.UnsupportedError(
-                    f"{name}: `{key}` must be a single number; only locations and scales may be arrays. Draw part by part, or use "
-                    f"map_blocks with NumPy's generator"
+                    f"{name}: `{key}` must be a single number; only locations and scales may be arrays. Draw part by "
+                    f"part, or use map_blocks with NumPy's generator"
                 )
         integers = ("poisson", "binomial", "geometric", "negative_binomial")
         plain = {k: int(v) if k == "n" and name == "binomial" else float(v) for k, v in parameters.items()}

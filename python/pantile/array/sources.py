@@ -126,8 +126,8 @@ def from_hdf5(path: Any, name: str, chunks: Any = "auto") -> Array:
     """A dataset in an HDF5 (or NetCDF-4) file.
 
     h5py says where the chunks lie; they are read and decoded natively, in parallel, outside the GIL and HDF5's lock. What the
-    native reader does not know (other filters, compact, virtual or external storage) goes through h5py, one slice at a time, and
-    `explain` says why.
+    native reader does not know (other filters, compact, virtual or external storage) goes through h5py, one slice at a time,
+    and `explain` says why.
 
     Parameters
     ----------

@@ -64,7 +64,7 @@ def histogram(
     >>> counts.compute()
     array([5, 5])
     """
-    if isinstance(bins, str) or isinstance(bins, Array):
+    if isinstance(bins, (str, Array)):
         raise _native.UnsupportedError("histogram takes a number of bins, or their edges as numbers")
     if np.ndim(bins) == 0:
         if range is None:

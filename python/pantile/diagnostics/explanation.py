@@ -15,7 +15,7 @@ __all__ = ["Explanation", "explain"]
 class Explanation:
     """A plan: layers of tasks, native or Python, the bytes they make, the estimated peak.
 
-    Printed it is a table; its ``details`` are the numbers as a dictionary.
+    Printed it is a table; its ``details`` are the numbers as a dictionary, with the names of the expressions that run Python.
     """
 
     def __init__(self, details: dict[str, Any]) -> None:
@@ -24,26 +24,25 @@ class Explanation:
     @property
     def is_native(self) -> bool:
         """Whether no layer needs Python."""
-        return not any(layer["python"] for layer in self.details["layers"])
+        return not self.details["python"]
 
     def _summary(self) -> list[str]:
         d = self.details
         limit = d["limit"]
         room = "no limit" if limit is None else f"limit {format_bytes(limit)}"
-        python = sum(bool(layer["python"]) for layer in d["layers"])
         lines = [
             f"{d['tasks']} tasks in {len(d['layers'])} layers, {d['edges']} edges",
             f"sources: {format_bytes(d['inputs_bytes'])}; estimated peak {format_bytes(d['peak_bytes'])}, {room}",
             "everything is native"
-            if not python
-            else f"{python} of {len(d['layers'])} layers run Python under the GIL",
+            if self.is_native
+            else f"runs Python under the GIL: {', '.join(dict.fromkeys(d['python']))}",
         ]
         if limit is not None and d["peak_bytes"] > limit:
             lines.append("the estimated peak exceeds the limit: blocks will wait, or be spilled to files")
         return lines
 
     def _rows(self) -> list[tuple[str, ...]]:
-        rows = []
+        rows: list[tuple[str, ...]] = []
         for layer in self.details["layers"]:
             origin = layer["origin"]
             where = f"{os.path.basename(origin[0])}:{origin[1]}" if origin else ""
@@ -101,4 +100,8 @@ def explain(*args: Any) -> Explanation:
 
     if not args or not all(isinstance(a, Array) for a in args):
         raise TypeError("explain takes one or more pantile arrays")
-    return Explanation(_native.explain([a._expr for a in args], _run.options()))
+    exprs = [a._expr for a in args]
+    details = _native.explain(exprs, _run.options())
+    # A source that is fused into a kernel has no layer of its own, so the expressions are asked.
+    details["python"] = [row["label"] for row in _native.expressions(exprs) if row["python"]]
+    return Explanation(details)

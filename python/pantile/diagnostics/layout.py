@@ -84,7 +84,7 @@ def lay_out(inputs: Sequence[Sequence[int]]) -> Layout:
             place[node] = k
     for sweep in range(SWEEPS):
         down = sweep % 2 == 0
-        for members in order if down else reversed(order):
+        for members in order if down else order[::-1]:
             near = above if down else below
             weight = {
                 n: sum(place[m] for m in near[n]) / len(near[n]) if near[n] else place[n] for n in members
@@ -98,13 +98,13 @@ def lay_out(inputs: Sequence[Sequence[int]]) -> Layout:
         for k, node in enumerate(members):
             x[node] = k + (widest - len(members)) / 2
     for sweep in range(SWEEPS):
-        for members in order if sweep % 2 == 0 else reversed(order):
+        for members in order if sweep % 2 == 0 else order[::-1]:
             wish = []
             for node in members:
-                near = above[node] + below[node]
-                wish.append(sum(x[m] for m in near) / len(near) if near else x[node])
-            for node, at in zip(members, _apart(wish), strict=True):
-                x[node] = at
+                around = above[node] + below[node]
+                wish.append(sum(x[m] for m in around) / len(around) if around else x[node])
+            for node, put in zip(members, _apart(wish), strict=True):
+                x[node] = put
     left = min(x, default=0.0)
     x = [v - left for v in x]
     bends = {edge: [(x[p], row_of[p]) for p in chain] for edge, chain in chains.items()}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from html import escape
+from itertools import pairwise
 from typing import Any
 
 from pantile import _native
@@ -116,7 +117,7 @@ class Picture:
         canvas = Canvas(*self._size())
         w, h = self._box
         for points in self._paths():
-            for (x1, y1), (x2, y2) in zip(points[:-1], points[1:], strict=True):
+            for (x1, y1), (x2, y2) in pairwise(points):
                 canvas.line(x1, y1, x2, y2)
             x, y = points[-1]
             for d in range(4):
