@@ -164,3 +164,13 @@ def test_grids() -> None:
 def test_text_has_no_native_form() -> None:
     with pytest.raises(NotImplementedError):
         da.zeros(3, dtype="U5")
+
+
+@pytest.mark.parametrize("dtype", [object, "U3", "S3"])
+def test_text_and_objects_are_for_python_functions(dtype) -> None:
+    x = np.array(["a", "bb", "ccc", "dd", ""], dtype)
+    a = da.from_array(x, chunks=2)
+    check(a, x)
+    check(a.map_blocks(lambda b: np.array([len(v) for v in b]), dtype=int), [1, 2, 3, 2, 0])
+    with pytest.raises((TypeError, NotImplementedError)):
+        a + a

@@ -105,7 +105,20 @@ def from_object(x: Any, chunks: Any, stored: Sequence[int] | None, lock: bool, d
     """An array over an object that is sliced under the GIL; `describe` is what `explain` says about it."""
     dtype, shape = np.dtype(x.dtype), tuple(operator.index(n) for n in x.shape)
     cuts = normalize(chunks, shape, dtype, stored)
+    if not is_native(dtype):
+        return _foreign(x, cuts, dtype)
     return Array(_native.from_python(x, shape, dtype_text(dtype), cuts, stored, lock, describe))
+
+
+def _foreign(x: Any, cuts: Chunks, dtype: np.dtype[Any]) -> Array:
+    """Strings and objects: blocks are slices that only Python functions can work on."""
+    ends = [np.cumsum([n or 0 for n in c]).tolist() for c in cuts]
+
+    def block(block_id: tuple[int, ...]) -> Any:
+        key = tuple(slice(e[i] - (c[i] or 0), e[i]) for c, e, i in zip(cuts, ends, block_id, strict=True))
+        return np.asarray(x[key])
+
+    return Array(_native.blockwise(block, "source", [], cuts, cuts, dtype.str))
 
 
 def asarray(a: Any, dtype: Any = None, order: Any = None, *, chunks: Any = "auto", like: Any = None) -> Array:
