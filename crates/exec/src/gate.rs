@@ -4,7 +4,7 @@
 //! find nothing to do would tie one run's end to another run's length. So a job holds a gate, not the run. It may enter
 //! while the gate is open; the run closes the gate at its end and waits only for those inside. Later jobs find it closed.
 //!
-//! This is the only file of the crate with unsafe code.
+//! The unsafe code of the crate is here, and in the one call in `run.rs` that opens a gate.
 
 use std::marker::PhantomData;
 use std::sync::Arc;

@@ -1,7 +1,7 @@
 //! The files that spilled values are in.
 //!
 //! A run that spills makes one private folder, `pantile-spill-PID-N`, when the first value is spilled, and removes it at
-//! its end. A file is removed as soon as its value is back in memory; whoever maps it keeps it alive through the handle. A
+//! its end. A file is removed as soon as its value is back in memory; whoever has it open keeps it alive through the handle. A
 //! process that is killed leaves its folders behind: the next run that spills into the same place removes them. It takes
 //! a folder for abandoned when no process has its number and nobody holds the lock on the `lock` file in it; the number
 //! alone would be wrong between containers that share a disk.
@@ -102,7 +102,7 @@ impl Drop for SpillFolder {
 }
 
 impl SpilledFile {
-    /// Opens the file for reading. What is mapped from it stays readable when its name is removed.
+    /// Opens the file for reading. It stays readable when its name is removed.
     pub(crate) fn open(&self) -> Result<File, SpillError> {
         File::open(&self.path).map_err(|source| SpillError { doing: "read", path: self.path.clone(), source })
     }

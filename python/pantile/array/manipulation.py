@@ -71,7 +71,8 @@ def rechunk(x: Any, chunks: Any = "auto", *, block_size_limit: Any = None) -> Ar
     Returns
     -------
     Array
-        With the same values. Blocks are exchanged piece by piece, in bounded memory.
+        With the same values. In front of a source this costs nothing; computed blocks are copied, over intermediate
+        chunks where a task would otherwise hold more than an eighth of the memory limit.
 
     Examples
     --------
