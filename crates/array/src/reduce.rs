@@ -1,8 +1,8 @@
 //! Reducers: how a reduction accumulates, in terms of the typed IR.
 //!
-//! A reducer has a *state* of a few scalars. A kernel folds pieces of up to `PIECE` elements into it: inside a piece the
-//! accumulation may be reordered and so runs in vector lanes; between pieces it is done carefully (compensated sums,
-//! merged moments). States of different blocks are merged in the same way, and `finish` turns a state into the result. So
+//! A reducer has a *state* of a few scalars. A kernel folds pieces of up to `PIECE` elements into it: inside a piece values
+//! are accumulated in a fixed number of lanes, which is how vectors do it and is part of the program, so that the interpreter and
+//! every vector width give the same bits; between pieces it is done carefully (compensated sums, merged moments). States of different blocks are merged in the same way, and `finish` turns a state into the result. So
 //! a sum of n elements has the error of one piece, whatever n is: NumPy's pairwise grade or better.
 //!
 //! Sources: compensated summation as in A. Neumaier, "Rundungsfehleranalyse einiger Verfahren zur Summation endlicher
@@ -10,7 +10,7 @@
 //! pairwise algorithm for computing sample variances", COMPSTAT (1982).
 
 use pantile_jit::FuncBuilder;
-use pantile_jit::ir::{Bounds, FpFlags};
+use pantile_jit::ir::{Bounds, FpFlags, Type};
 use pantile_types::{BinOp, CmpOp, Emit, Scalar, ScalarType, UnOp, Val};
 use smallvec::SmallVec;
 
@@ -63,7 +63,126 @@ pub struct Element {
     pub position: Option<Val>,
 }
 
-const LANES: FpFlags = FpFlags { reassoc: true, contract: false };
+/// Accumulators that run side by side. Eight vectors of doubles where vectors are widest, so that none waits for another.
+const LANES: u32 = 64;
+
+/// Fewer values than this are not worth setting up the lanes.
+const FEW: i64 = 16;
+
+const ANY_ORDER: FpFlags = FpFlags { reassoc: true, contract: false };
+
+/// The local arrays of a kernel that accumulates in a fixed order.
+#[derive(Clone, Copy)]
+pub struct Scratch {
+    values: Val,
+    masks: Val,
+    lanes: [Val; 2],
+}
+
+impl Scratch {
+    /// Local arrays for values of a type.
+    pub fn new(b: &mut FuncBuilder, ty: ScalarType) -> Scratch {
+        Scratch {
+            values: b.local_array(ty, PIECE),
+            masks: b.local_array(ScalarType::Bool, PIECE),
+            lanes: [b.local_array(ty, LANES), b.local_array(ty, LANES)],
+        }
+    }
+
+    /// The element that was kept at a position.
+    pub fn element(&self, b: &mut FuncBuilder, at: Val, masked: bool) -> Element {
+        Element {
+            value: b.load(self.values, &[at], Bounds::Known),
+            mask: masked.then(|| b.load(self.masks, &[at], Bounds::Known)),
+            position: None,
+        }
+    }
+
+    /// Keeps an element at a position of the piece; gives the count with it.
+    pub fn keep(&self, b: &mut FuncBuilder, at: Val, e: Element, count: Val) -> Val {
+        b.store(self.values, &[at], e.value, Bounds::Known);
+        let Some(m) = e.mask else { return count };
+        b.store(self.masks, &[at], m, Bounds::Known);
+        let one = b.cast(m, ScalarType::I64);
+        b.bin(BinOp::Add, count, one)
+    }
+}
+
+/// Accumulates `len` values (several at once, one for each array of lanes): value `i` goes to lane `i % LANES`, and the lanes
+/// are joined in a tree; a few values are accumulated one by one. The order is part of the program, so vectorising it needs no permission to reorder.
+fn in_lanes<F>(b: &mut FuncBuilder, op: BinOp, neutral: Val, lanes: &[Val], len: Val, values: F) -> Vec<Val>
+where
+    F: FnMut(&mut FuncBuilder, Val) -> Vec<Val>,
+{
+    let few = b.const_i64(FEW);
+    let short = b.cmp(CmpOp::Lt, len, few);
+    let types: Vec<Type> = lanes.iter().map(|_| Type::Scalar(b.ty(neutral))).collect();
+    let start: Vec<Val> = lanes.iter().map(|_| neutral).collect();
+    let values = std::cell::RefCell::new(values);
+    let one_by_one = |b: &mut FuncBuilder| {
+        b.counted_loop(len, &start, |b, i, acc| {
+            let v = values.borrow_mut()(b, i);
+            acc.iter().zip(v).map(|(&a, v)| b.bin(op, a, v)).collect()
+        })
+    };
+    b.if_else(short, &types, one_by_one, |b| {
+        long_in_lanes(b, op, neutral, lanes, len, &mut *values.borrow_mut())
+    })
+}
+
+fn long_in_lanes(
+    b: &mut FuncBuilder,
+    op: BinOp,
+    neutral: Val,
+    lanes: &[Val],
+    len: Val,
+    values: &mut dyn FnMut(&mut FuncBuilder, Val) -> Vec<Val>,
+) -> Vec<Val> {
+    let width = b.const_i64(LANES as i64);
+    b.counted_loop(width, &[], |b, j, _| {
+        for &l in lanes {
+            b.store(l, &[j], neutral, Bounds::Known);
+        }
+        vec![]
+    });
+    let mut add = |b: &mut FuncBuilder, first: Val, count: Val| {
+        b.counted_loop(count, &[], |b, j, _| {
+            let i = b.bin(BinOp::Add, first, j);
+            for (&l, v) in lanes.iter().zip(values(b, i)) {
+                let so_far = b.load(l, &[j], Bounds::Known);
+                let next = b.bin(op, so_far, v);
+                b.store(l, &[j], next, Bounds::Known);
+            }
+            vec![]
+        });
+    };
+    let shift = b.const_i64(LANES.ilog2() as i64);
+    let rounds = b.bin(BinOp::Shr, len, shift);
+    b.counted_loop(rounds, &[], |b, k, _| {
+        let first = b.bin(BinOp::Mul, k, width);
+        add(b, first, width);
+        vec![]
+    });
+    let done = b.bin(BinOp::Mul, rounds, width);
+    let rest = b.bin(BinOp::Sub, len, done);
+    add(b, done, rest);
+    let mut half = LANES / 2;
+    while half > 0 {
+        let count = b.const_i64(half as i64);
+        b.counted_loop(count, &[], |b, j, _| {
+            let other = b.bin(BinOp::Add, j, count);
+            for &l in lanes {
+                let (x, y) = (b.load(l, &[j], Bounds::Known), b.load(l, &[other], Bounds::Known));
+                let both = b.bin(op, x, y);
+                b.store(l, &[j], both, Bounds::Known);
+            }
+            vec![]
+        });
+        half /= 2;
+    }
+    let zero = b.const_i64(0);
+    lanes.iter().map(|&l| b.load(l, &[zero], Bounds::Known)).collect()
+}
 
 impl Reducer {
     /// The name, for people.
@@ -137,11 +256,29 @@ impl Reducer {
         }
     }
 
+    /// Whether the order of accumulation shows in the result. Then a piece is first evaluated into a local array, and
+    /// accumulated from there in a fixed order: the same bits from the interpreter, from any vector width, at any time.
+    pub fn is_ordered(&self) -> bool {
+        let inexact = self.ty.is_float() || self.ty.is_complex();
+        match self.kind {
+            ReduceKind::Sum | ReduceKind::Mean => inexact,
+            // Complex products do not vectorise, so they run one after the other anyway.
+            ReduceKind::Prod => self.ty.is_float(),
+            ReduceKind::Var(_) => true,
+            _ => false,
+        }
+    }
+
+    /// The local arrays that `piece` and `fold` work with, where they need any.
+    pub fn scratch(&self, b: &mut FuncBuilder) -> Option<Scratch> {
+        self.is_ordered().then(|| Scratch::new(b, self.ty))
+    }
+
     /// Folds a piece of `len` (at most `PIECE`) elements into `state`. `element` gives the element at a position of the piece.
     pub fn piece<F>(
         &self,
         b: &mut FuncBuilder,
-        scratch: &[Val],
+        scratch: Option<&Scratch>,
         len: Val,
         state: &[Val],
         mut element: F,
@@ -149,82 +286,99 @@ impl Reducer {
     where
         F: FnMut(&mut FuncBuilder, Val) -> Element,
     {
-        let t = self.ty;
+        if let Some(scratch) = scratch {
+            let none = b.const_i64(0);
+            let masked = std::cell::Cell::new(false);
+            let counted = b.counted_loop(len, &[none], |b, i, count| {
+                let e = element(b, i);
+                masked.set(e.mask.is_some());
+                vec![scratch.keep(b, i, e, count[0])]
+            });
+            let count = if masked.get() { counted[0] } else { len };
+            return self.fold(b, scratch, len, count, masked.get(), state);
+        }
         match self.kind {
-            ReduceKind::Sum | ReduceKind::Mean => {
-                let zero = b.constant(Scalar::from_i64(t, 0));
-                let none = b.const_i64(0);
-                let masked = std::cell::Cell::new(false);
-                let out = b.counted_loop(len, &[zero, none], |b, i, acc| {
-                    let e = element(b, i);
-                    let (v, count) = match e.mask {
-                        Some(m) => {
-                            masked.set(true);
-                            let one = b.cast(m, ScalarType::I64);
-                            (b.select(m, e.value, zero), b.bin(BinOp::Add, acc[1], one))
-                        }
-                        None => (e.value, acc[1]),
-                    };
-                    vec![b.bin_with(BinOp::Add, acc[0], v, LANES), count]
-                });
-                let count = if masked.get() { out[1] } else { len };
-                self.merge_sum(b, state, out[0], None, count)
-            }
-            ReduceKind::Prod | ReduceKind::Min | ReduceKind::Max | ReduceKind::Any | ReduceKind::All => {
-                let start = b.constant(self.identity()[0]);
-                let out = b.counted_loop(len, &[start], |b, i, acc| {
-                    let e = element(b, i);
-                    let v = match e.mask {
-                        Some(m) => b.select(m, e.value, start),
-                        None => e.value,
-                    };
-                    vec![self.combine(b, acc[0], v, LANES)]
-                });
-                vec![self.combine(b, state[0], out[0], FpFlags::default())]
-            }
             ReduceKind::ArgMin | ReduceKind::ArgMax => b.counted_loop(len, state, |b, i, acc| {
                 let e = element(b, i);
                 self.step(b, acc, e)
             }),
-            ReduceKind::Var(_) => {
-                let zero = b.constant(Scalar::from_i64(t, 0));
+            // Integers, truth values and extrema: any order gives the same.
+            _ => {
+                let start = b.constant(self.neutral());
                 let none = b.const_i64(0);
                 let masked = std::cell::Cell::new(false);
-                let sums = b.counted_loop(len, &[zero, none], |b, i, acc| {
+                let out = b.counted_loop(len, &[start, none], |b, i, acc| {
                     let e = element(b, i);
-                    b.store(scratch[0], &[i], e.value, Bounds::Known);
                     let (v, count) = match e.mask {
                         Some(m) => {
                             masked.set(true);
-                            b.store(scratch[1], &[i], m, Bounds::Known);
                             let one = b.cast(m, ScalarType::I64);
-                            (b.select(m, e.value, zero), b.bin(BinOp::Add, acc[1], one))
+                            (b.select(m, e.value, start), b.bin(BinOp::Add, acc[1], one))
                         }
                         None => (e.value, acc[1]),
                     };
-                    vec![b.bin_with(BinOp::Add, acc[0], v, LANES), count]
+                    vec![self.combine(b, acc[0], v, ANY_ORDER), count]
                 });
-                let count = if masked.get() { sums[1] } else { len };
-                let n = b.cast(count, t);
-                let mean = b.bin(BinOp::Div, sums[0], n);
-                let second = b.counted_loop(len, &[zero, zero], |b, i, acc| {
-                    let v = b.load(scratch[0], &[i], Bounds::Known);
-                    let mut d = b.bin(BinOp::Sub, v, mean);
-                    if masked.get() {
-                        let m = b.load(scratch[1], &[i], Bounds::Known);
-                        d = b.select(m, d, zero);
-                    }
-                    let d2 = b.bin(BinOp::Mul, d, d);
-                    vec![b.bin_with(BinOp::Add, acc[0], d2, LANES), b.bin_with(BinOp::Add, acc[1], d, LANES)]
+                let count = if masked.get() { out[1] } else { len };
+                match self.kind {
+                    ReduceKind::Sum | ReduceKind::Mean => self.merge_sum(b, state, out[0], None, count),
+                    _ => vec![self.combine(b, state[0], out[0], FpFlags::default())],
+                }
+            }
+        }
+    }
+
+    /// Folds the `len` values that are kept in the local arrays, of which `count` count.
+    pub fn fold(
+        &self,
+        b: &mut FuncBuilder,
+        scratch: &Scratch,
+        len: Val,
+        count: Val,
+        masked: bool,
+        state: &[Val],
+    ) -> Vec<Val> {
+        let neutral = b.constant(self.neutral());
+        let op = if self.kind == ReduceKind::Prod { BinOp::Mul } else { BinOp::Add };
+        let keep = |b: &mut FuncBuilder, i: Val, v: Val| {
+            if !masked {
+                return v;
+            }
+            let m = b.load(scratch.masks, &[i], Bounds::Known);
+            b.select(m, v, neutral)
+        };
+        let total = in_lanes(b, op, neutral, &scratch.lanes[..1], len, |b, i| {
+            let v = b.load(scratch.values, &[i], Bounds::Known);
+            vec![keep(b, i, v)]
+        })[0];
+        match self.kind {
+            ReduceKind::Prod => vec![b.bin(BinOp::Mul, state[0], total)],
+            ReduceKind::Var(_) => {
+                let n = b.cast(count, self.ty);
+                let mean = b.bin(BinOp::Div, total, n);
+                let sums = in_lanes(b, BinOp::Add, neutral, &scratch.lanes, len, |b, i| {
+                    let v = b.load(scratch.values, &[i], Bounds::Known);
+                    let d = b.bin(BinOp::Sub, v, mean);
+                    let d = keep(b, i, d);
+                    vec![b.bin(BinOp::Mul, d, d), d]
                 });
-                // The distances would add up to zero if the mean were exact; what they add up to corrects it. Without this a
-                // piece's mean is off by the rounding of its sum, which shows where the offset is large.
-                let off = b.bin(BinOp::Div, second[1], n);
-                let excess = b.bin(BinOp::Mul, second[1], off);
-                let squares = b.bin(BinOp::Sub, second[0], excess);
-                let squares = b.bin(BinOp::Max, squares, zero);
+                // The distances would add up to zero if the mean were exact; what they add up to corrects it. Without this
+                // a piece's mean is off by the rounding of its sum, which shows where the offset is large.
+                let off = b.bin(BinOp::Div, sums[1], n);
+                let excess = b.bin(BinOp::Mul, sums[1], off);
+                let squares = b.bin(BinOp::Sub, sums[0], excess);
+                let squares = b.bin(BinOp::Max, squares, neutral);
                 self.merge_moments(b, state, &[mean, off, squares, count])
             }
+            _ => self.merge_sum(b, state, total, None, count),
+        }
+    }
+
+    /// What changes nothing when it is accumulated.
+    fn neutral(&self) -> Scalar {
+        match self.kind {
+            ReduceKind::Sum | ReduceKind::Mean | ReduceKind::Var(_) => Scalar::from_i64(self.ty, 0),
+            _ => self.identity()[0],
         }
     }
 
@@ -323,6 +477,7 @@ impl Reducer {
             ReduceKind::Max if self.ty == ScalarType::Bool => BinOp::Or,
             ReduceKind::Min => BinOp::Min,
             ReduceKind::Max => BinOp::Max,
+            ReduceKind::Sum | ReduceKind::Mean => BinOp::Add,
             ReduceKind::Any => BinOp::Or,
             _ => BinOp::And,
         };

@@ -3,7 +3,14 @@
 use std::fs::read_to_string;
 
 /// The memory that this process may use: the smallest of the host's and of the limits of its control groups, in bytes.
+///
+/// Read once: finding out costs more than running a small graph.
 pub fn default_memory() -> u64 {
+    static MEMORY: std::sync::OnceLock<u64> = std::sync::OnceLock::new();
+    *MEMORY.get_or_init(measure)
+}
+
+fn measure() -> u64 {
     let mut best = host().unwrap_or(8 << 30);
     for limit in groups() {
         best = best.min(limit);

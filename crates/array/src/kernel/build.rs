@@ -6,7 +6,7 @@
 
 use super::Mode;
 use crate::program::Program;
-use crate::reduce::{Element, PIECE, ReduceKind, Reducer};
+use crate::reduce::{Element, PIECE, Reducer, Scratch};
 use pantile_jit::FuncBuilder;
 use pantile_jit::ir::{Bounds, Function, Module, ParamAttrs, Stride, Type, ViewType};
 use pantile_types::{BinOp, CmpOp, Emit, ScalarType, Val};
@@ -162,17 +162,9 @@ fn store_state(b: &mut FuncBuilder, p: &Params, i0: Val, i1: Val, state: &[Val])
     }
 }
 
-/// Local arrays that a reducer's `piece` uses.
-fn scratch(b: &mut FuncBuilder, r: Reducer) -> Vec<Val> {
-    match r.kind {
-        ReduceKind::Var(_) => vec![b.local_array(r.ty, PIECE), b.local_array(ScalarType::Bool, PIECE)],
-        _ => Vec::new(),
-    }
-}
-
 /// The inner loop is reduced: its pieces are accumulated in registers.
 fn reduce_rows(b: &mut FuncBuilder, program: &Program, p: &Params, r: Reducer) {
-    let scratch = scratch(b, r);
+    let scratch = r.scratch(b);
     let zero = b.const_i64(0);
     let most = b.const_i64(PIECE as i64);
     b.counted_loop(p.n0, &[], |b, i0, _| {
@@ -180,7 +172,7 @@ fn reduce_rows(b: &mut FuncBuilder, program: &Program, p: &Params, r: Reducer) {
         let state = b.counted_loop_step(zero, p.n1, PIECE as i64, &state, |b, start, state| {
             let rest = b.bin(BinOp::Sub, p.n1, start);
             let len = min_i64(b, rest, most);
-            r.piece(b, &scratch, len, state, |b, i| {
+            r.piece(b, scratch.as_ref(), len, state, |b, i| {
                 let i1 = b.bin(BinOp::Add, start, i);
                 element(b, program, p, i0, i1)
             })
@@ -206,33 +198,27 @@ fn reduce_columns(b: &mut FuncBuilder, program: &Program, p: &Params, r: Reducer
 
 /// Both loops are reduced and some operand runs across them: each tile is evaluated into a local array, which is a piece.
 fn reduce_tiled(b: &mut FuncBuilder, program: &Program, p: &Params, r: Reducer) {
-    let own = scratch(b, r);
-    let values = b.local_array(r.ty, PIECE);
-    let masks = (program.outputs.len() > 1).then(|| b.local_array(ScalarType::Bool, PIECE));
+    let scratch = Scratch::new(b, r.ty);
     let zero = b.const_i64(0);
+    let masked = program.outputs.len() > 1;
     let state = load_state(b, p, zero, zero);
     let state = tiles(b, p, &state, |b, [t0, t1, height, width], state| {
-        b.counted_loop(height, &[], |b, i, _| {
+        let counted = b.counted_loop(height, &[zero], |b, i, count| {
             let i0 = b.bin(BinOp::Add, t0, i);
             let row = b.bin(BinOp::Mul, i, width);
-            b.counted_loop(width, &[], |b, j, _| {
+            b.counted_loop(width, &[count[0]], |b, j, count| {
                 let i1 = b.bin(BinOp::Add, t1, j);
                 let e = element(b, program, p, i0, i1);
                 let k = b.bin(BinOp::Add, row, j);
-                b.store(values, &[k], e.value, Bounds::Known);
-                if let (Some(masks), Some(m)) = (masks, e.mask) {
-                    b.store(masks, &[k], m, Bounds::Known);
-                }
-                vec![]
-            });
-            vec![]
+                vec![scratch.keep(b, k, e, count[0])]
+            })
         });
         let len = b.bin(BinOp::Mul, height, width);
-        r.piece(b, &own, len, state, |b, k| Element {
-            value: b.load(values, &[k], Bounds::Known),
-            mask: masks.map(|m| b.load(m, &[k], Bounds::Known)),
-            position: None,
-        })
+        if r.is_ordered() {
+            let count = if masked { counted[0] } else { len };
+            return r.fold(b, &scratch, len, count, masked, state);
+        }
+        r.piece(b, None, len, state, |b, k| scratch.element(b, k, masked))
     });
     store_state(b, p, zero, zero, &state);
 }
