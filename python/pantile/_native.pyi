@@ -56,25 +56,47 @@ class Progress:
 # ---- chunks ----
 # A spec is -1, a length, "auto", ("bytes", n) or a tuple of lengths; one an axis.
 def normalize_chunks(
-    specs: Sequence[Any], shape: Sequence[int], itemsize: int, auto_bytes: int, preferred: Sequence[int] | None
+    specs: Sequence[Any],
+    shape: Sequence[int],
+    itemsize: int,
+    auto_bytes: int,
+    preferred: Sequence[int] | None,
 ) -> Chunks: ...
 def rechunk(e: Expr, chunks: Chunks) -> Expr: ...
 
 # ---- making ----
 def from_numpy(array: Any, chunks: Chunks | None) -> Expr: ...  # no copy; native dtypes
-def from_python(obj: Any, shape: Sequence[int], dtype: str, chunks: Chunks, stored: Sequence[int] | None, lock: bool, describe: str) -> Expr: ...
+def from_python(
+    obj: Any,
+    shape: Sequence[int],
+    dtype: str,
+    chunks: Chunks,
+    stored: Sequence[int] | None,
+    lock: bool,
+    describe: str,
+) -> Expr: ...
 def fill(value: Any, dtype: str, chunks: Chunks) -> Expr: ...  # value: a Python number or NumPy scalar
 def coord(chunks: Sequence[int]) -> Expr: ...  # 0, 1, 2, ... int64
-def random(distribution: str, parameters: dict[str, float | int | Any], dtype: str, key: tuple[int, int, int], chunks: Chunks) -> Expr: ...
+def random(
+    distribution: str,
+    parameters: dict[str, float | int | Any],
+    dtype: str,
+    key: tuple[int, int, int],
+    chunks: Chunks,
+) -> Expr: ...
 def random_key(words: Sequence[int]) -> tuple[int, int, int]: ...
 def random_child(key: tuple[int, int, int], call: int) -> tuple[int, int, int]: ...
 def random_spawn(key: tuple[int, int, int], index: int) -> tuple[int, int, int]: ...
-def random_permutation(key: tuple[int, int, int], n: int, chunks: Sequence[int]) -> Expr: ...  # int64, lazily, any chunks
+def random_permutation(
+    key: tuple[int, int, int], n: int, chunks: Sequence[int]
+) -> Expr: ...  # int64, lazily, any chunks
 
 # ---- elementwise ----
 # The name of a catalogue operation; arguments are Expr, Python numbers (weak), NumPy scalars and arrays (strong).
 def map(name: str, args: Sequence[Any]) -> tuple[Expr, ...]: ...
-def operations() -> list[dict[str, Any]]: ...  # name, aliases, symbol, nin, nout, is_ufunc, doc, chapter, accuracy
+def operations() -> list[
+    dict[str, Any]
+]: ...  # name, aliases, symbol, nin, nout, is_ufunc, doc, chapter, accuracy
 def operations_table() -> str: ...  # markdown
 def result_dtype(name: str, args: Sequence[Any]) -> tuple[str, ...]: ...
 def astype(e: Expr, dtype: str) -> Expr: ...
@@ -96,7 +118,9 @@ def reduce(
 def scan(e: Expr, axis: int, product: bool, dtype: str | None) -> Expr: ...
 
 # ---- shape and index ----
-def index(e: Expr, key: Any) -> Expr: ...  # e[key]; key may hold ints, slices, None, ..., lists, NumPy arrays, one lazy mask (Expr)
+def index(
+    e: Expr, key: Any
+) -> Expr: ...  # e[key]; key may hold ints, slices, None, ..., lists, NumPy arrays, one lazy mask (Expr)
 def assign(e: Expr, key: Any, value: Any) -> Expr: ...
 def take(e: Expr, positions: Sequence[int], axis: int) -> Expr: ...
 def transpose(e: Expr, axes: Sequence[int]) -> Expr: ...
@@ -119,14 +143,19 @@ def solve_triangular(a: Expr, b: Expr, lower: bool, trans: int, unit_diagonal: b
 def inv(a: Expr) -> Expr: ...
 def det(a: Expr) -> Expr: ...
 def slogdet(a: Expr) -> tuple[Expr, Expr]: ...
-def lstsq(a: Expr, b: Expr, rcond: float | None) -> tuple[Expr, Expr, Expr, Expr]: ...  # x, residuals, rank, s
+def lstsq(
+    a: Expr, b: Expr, rcond: float | None
+) -> tuple[Expr, Expr, Expr, Expr]: ...  # x, residuals, rank, s
 
 # ---- Python functions on blocks ----
 # One entry an axis of the input: ("block", out_axis) the block at the same position (position 0 where the input has one block);
-# ("window", out_axis, before, after) the positions of the output's block along that axis in `reference` chunks, widened and clipped;
+# ("window", out_axis, before, after) the positions of the output's block along that axis in `reference` chunks, widened
+# and clipped;
 # ("whole",) everything.
 def blockwise(
-    function: Callable[..., Any],  # called as function(block_id, *arrays); returns an array of `dtype`, or anything where dtype is "|O"
+    function: Callable[
+        ..., Any
+    ],  # called as function(block_id, *arrays); returns an array of `dtype`, or anything where dtype is "|O"
     name: str,
     inputs: Sequence[tuple[Expr, Sequence[tuple[Any, ...]]]],
     chunks: Chunks,  # of the output
@@ -135,41 +164,70 @@ def blockwise(
 ) -> Expr: ...
 
 # ---- files (native readers) ----
-def from_hdf5_contiguous(path: str, dataset: str, shape: Sequence[int], dtype: str, offset: int | None, fill: bytes, chunks: Chunks) -> Expr: ...
+def from_hdf5_contiguous(
+    path: str, dataset: str, shape: Sequence[int], dtype: str, offset: int | None, fill: bytes, chunks: Chunks
+) -> Expr: ...
 def from_hdf5_chunked(
     path: str,
     dataset: str,
     shape: Sequence[int],
     chunk_shape: Sequence[int],
     dtype: str,  # as stored, ">f4" if big-endian
-    filters: Sequence[tuple[Any, ...]],  # ("gzip",), ("shuffle", itemsize), ("fletcher32",), ("lzf",), in pipeline order
+    filters: Sequence[
+        tuple[Any, ...]
+    ],  # ("gzip",), ("shuffle", itemsize), ("fletcher32",), ("lzf",), in pipeline order
     fill: bytes,  # one element, native order
-    index: Sequence[tuple[tuple[int, ...], int, int, int]],  # grid coordinates, file offset, stored bytes, filter mask
+    index: Sequence[
+        tuple[tuple[int, ...], int, int, int]
+    ],  # grid coordinates, file offset, stored bytes, filter mask
     chunks: Chunks,
 ) -> Expr: ...
 def open_npy(path: str) -> dict[str, Any]: ...  # shape, dtype
 def from_npy(path: str, chunks: Chunks) -> Expr: ...
-def open_zarr(path: str, name: str) -> dict[str, Any]: ...  # shape, dtype, chunks (shard where sharded), inner_chunks, fill_value, attributes (JSON), format
+def open_zarr(
+    path: str, name: str
+) -> dict[
+    str, Any
+]: ...  # shape, dtype, chunks (shard where sharded), inner_chunks, fill_value, attributes (JSON), format
 def from_zarr(path: str, name: str, chunks: Chunks) -> Expr: ...
 def create_zarr(
-    path: str, name: str, shape: Sequence[int], chunks: Sequence[int], shards: Sequence[int] | None, dtype: str,
-    fill_value: Any, compressor: str | None, level: int, format: int, overwrite: bool, attributes: str,
+    path: str,
+    name: str,
+    shape: Sequence[int],
+    chunks: Sequence[int],
+    shards: Sequence[int] | None,
+    dtype: str,
+    fill_value: Any,
+    compressor: str | None,
+    level: int,
+    format: int,
+    overwrite: bool,
+    attributes: str,
 ) -> Any: ...  # a target for `store`; .finish() moves it into place, .discard() removes it
 def create_npy(path: str, shape: Sequence[int], dtype: str) -> Any: ...  # likewise
 
 # ---- running ----
-# options: threads (0: default), executor ("threads" | "sync"), limit (bytes or None), spill_dir (str or None), progress (list[Progress])
+# options: threads (0: default), executor ("threads" | "sync"), limit (bytes or None), spill_dir (str or None), progress
+# (list[Progress])
 def compute(exprs: Sequence[Expr], options: dict[str, Any]) -> list[Any]: ...  # NumPy arrays; 0-d ones too
 def persist(exprs: Sequence[Expr], options: dict[str, Any]) -> list[Expr]: ...
+
 # target: what create_zarr / create_npy gave, or any object with __setitem__ (called under the GIL; one at a time if lock)
-def store(pairs: Sequence[tuple[Expr, Any, Sequence[slice] | None]], lock: bool, options: dict[str, Any]) -> None: ...
+def store(
+    pairs: Sequence[tuple[Expr, Any, Sequence[slice] | None]], lock: bool, options: dict[str, Any]
+) -> None: ...
 def explain(exprs: Sequence[Expr], options: dict[str, Any]) -> dict[str, Any]: ...
-# explain: layers (list of dicts: label, tasks, bytes, python: bool, describe, origin), tasks, edges, peak_bytes, limit, inputs_bytes, sources (list of str)
+
+# explain: layers (list of dicts: label, tasks, bytes, python: bool, describe, origin), tasks, edges, peak_bytes, limit,
+# inputs_bytes, sources (list of str)
 def graph(exprs: Sequence[Expr]) -> dict[str, Any]: ...
-# graph: tasks: list of (layer, index), inputs: list of lists of task numbers, labels: per layer, order: rank a task, bytes a task
+
+# graph: tasks: list of (layer, index), inputs: list of lists of task numbers, labels: per layer, order: rank a task, bytes
+# a task
 def expressions(exprs: Sequence[Expr]) -> list[dict[str, Any]]: ...
+
 # expressions: id, label, inputs (ids), shape, dtype, chunks, root (has blocks of its own), python
-def kernel_stats() -> dict[str, int]: ...  # compiled, interpreted_calls, compiled_calls, cache_hits
+def kernel_stats() -> dict[str, int]: ...  # compiled, interpreted_calls, compiled_calls
 def pool_stats() -> dict[str, int]: ...  # live_bytes, peak_bytes, cached_bytes, fresh, reused
 def trim_pool(keep: int) -> None: ...
 def reset_peak() -> None: ...

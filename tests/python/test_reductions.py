@@ -175,9 +175,6 @@ def test_running(name, data, case) -> None:
     check(getattr(da, name)(a, axis=axis), expected, {2: 3e-2, 4: 1e-5}.get(expected.dtype.itemsize, 1e-11))
 
 
-@pytest.mark.xfail(
-    reason="the interpreter, which runs small kernels, adds the elements of a piece one after the other"
-)
 def test_first_sums_of_a_process_are_as_accurate_as_later_ones() -> None:
     code = (
         "import numpy as np, pantile.array as da\n"
