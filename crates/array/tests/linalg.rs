@@ -388,13 +388,13 @@ fn what_is_not_asked_for_is_not_made() {
     let (u, s, vh) = svd(&a, false, &LIMITS).unwrap();
     let values = task_counts(std::slice::from_ref(&s));
     assert_eq!(
-        (values["qr-tree-r"], values["qr-r"], values["svdvals"], values.len()),
+        (values["qr-tree-r-any-signs"], values["qr-r"], values["svdvals"], values.len()),
         (73, 1, 1, 3),
         "{values:?}"
     );
     let all = task_counts(&[u, s, vh]);
     assert_eq!((all["qr-tree"], all["svd"], all["svd-s"]), (73, 1, 1), "{all:?}");
-    assert!(!all.contains_key("svdvals") && !all.contains_key("qr-tree-r"), "{all:?}");
+    assert!(!all.keys().any(|k| k == "svdvals" || k.starts_with("qr-tree-r")), "{all:?}");
 
     // Four by four tiles: Q doubles the work, R alone does without.
     let b = expr(&noise::<f64>(20, 20, 1), &[5; 4], &[5; 4]);

@@ -4,6 +4,7 @@
 use crate::columns::RealColumns;
 use crate::divide::RealDivide;
 use crate::scalar::Scalar;
+use crate::tall::Tall;
 use crate::view::{MatMut, MatRef};
 use faer::traits::ComplexField;
 
@@ -37,10 +38,10 @@ impl Par {
 
 /// An element type as the generic kernels see it.
 pub(crate) trait Field:
-    Scalar<Re: RealColumns + RealDivide> + ComplexField<Real = <Self as Scalar>::Re>
+    Scalar<Re: RealColumns + RealDivide + Tall> + ComplexField<Real = <Self as Scalar>::Re>
 {
 }
-impl<T: Scalar<Re: RealColumns + RealDivide> + ComplexField<Real = <T as Scalar>::Re>> Field for T {}
+impl<T: Scalar<Re: RealColumns + RealDivide + Tall> + ComplexField<Real = <T as Scalar>::Re>> Field for T {}
 
 pub(crate) fn fref<'a, T: Copy>(a: MatRef<'a, T>) -> faer::MatRef<'a, T> {
     // SAFETY: a MatRef promises exactly what faer asks: every position is readable for 'a.

@@ -12,7 +12,7 @@ use crate::bridge::Field;
 use crate::scalar::{RealScalar, Scalar};
 
 /// How many numbers an instruction handles, as a type: a vector register.
-trait Lanes: Copy {
+pub(crate) trait Lanes: Copy {
     type Real: RealScalar;
     const COUNT: usize;
     /// Reads `COUNT` numbers from where they must be readable.
@@ -211,7 +211,7 @@ unsafe fn sums_all<V: Lanes, const P: usize>(
 
 /// The registers of any processor: plain arithmetic that the compiler may vectorise.
 #[derive(Clone, Copy)]
-struct Plain<R>([R; 4]);
+pub(crate) struct Plain<R>([R; 4]);
 
 impl<R: RealScalar> Lanes for Plain<R> {
     type Real = R;
@@ -243,14 +243,14 @@ impl<R: RealScalar> Lanes for Plain<R> {
 }
 
 #[cfg(target_arch = "x86_64")]
-mod x86 {
+pub(crate) mod x86 {
     use super::Lanes;
     use std::arch::x86_64::*;
 
     macro_rules! lanes {
         ($($name:ident = $register:ident of $real:ident, $count:literal: $load:ident $store:ident $splat:ident $fma:ident, $sum:expr;)*) => {$(
             #[derive(Clone, Copy)]
-            pub(super) struct $name($register);
+            pub(crate) struct $name($register);
             impl Lanes for $name {
                 type Real = $real;
                 const COUNT: usize = $count;

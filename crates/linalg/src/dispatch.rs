@@ -36,6 +36,7 @@ kernels! {
         -> Result<()> = crate::gemm::gemm;
     fn qr(a: MatRef<'_, Self>, par: Par) -> (Mat<Self>, Mat<Self>) = crate::qr::qr;
     fn qr_r_only(a: MatRef<'_, Self>, par: Par) -> Mat<Self> = crate::qr::qr_r_only;
+    fn qr_r_any_signs(a: MatRef<'_, Self>, par: Par) -> Mat<Self> = crate::qr::qr_r_any_signs;
     fn tsqr_merge(parts: &[MatRef<'_, Self>], par: Par) -> Result<(Vec<Mat<Self>>, Mat<Self>)> = crate::qr::tsqr_merge;
     fn tsqr_merge_r_only(parts: &[MatRef<'_, Self>], par: Par) -> Result<Mat<Self>> = crate::qr::tsqr_merge_r_only;
     fn geqrt(a: MatRef<'_, Self>, par: Par) -> (Mat<Self>, GeReflectors<Self>) = crate::tile::geqrt_impl;
@@ -82,6 +83,12 @@ pub fn qr<T: Elem>(a: MatRef<'_, T>, par: Par) -> (Mat<T>, Mat<T>) {
 /// The R of [`qr`] alone, at half the work.
 pub fn qr_r_only<T: Elem>(a: MatRef<'_, T>, par: Par) -> Mat<T> {
     T::qr_r_only(a, par)
+}
+
+/// An R as [`qr_r_only`]'s, except that a row may have the opposite sign (for complex numbers, it never does). Several
+/// times faster for a tall matrix of real numbers. For whoever needs `Rᵀ R` or singular values, and no Q that fits.
+pub fn qr_r_any_signs<T: Elem>(a: MatRef<'_, T>, par: Par) -> Mat<T> {
+    T::qr_r_any_signs(a, par)
 }
 
 /// The merge step of a tall-skinny QR: the QR of blocks (usually Rs) stacked on each other, with Q cut into the rows

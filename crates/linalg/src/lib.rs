@@ -26,14 +26,15 @@ mod qr;
 mod scalar;
 mod secular;
 mod svd;
+mod tall;
 mod team;
 mod tile;
 mod view;
 
 pub use bridge::Par;
 pub use dispatch::{
-    Elem, cholesky, det, eigh, eigvalsh, gemm, inv, lu, qr, qr_r_only, slogdet, solve, solve_triangular, svd,
-    svdvals, tsqr_merge, tsqr_merge_r_only,
+    Elem, cholesky, det, eigh, eigvalsh, gemm, inv, lu, qr, qr_r_any_signs, qr_r_only, slogdet, solve,
+    solve_triangular, svd, svdvals, tsqr_merge, tsqr_merge_r_only,
 };
 pub use eigh::Triangle;
 pub use error::{Error, Family, Result};

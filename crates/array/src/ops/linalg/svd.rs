@@ -103,21 +103,29 @@ struct Factors {
     vh: Expr,
 }
 
-/// The dense decomposition of one block.
-fn dense(a: &Expr, (m, n): (u64, u64), full: bool, limits: &Limits) -> Result<(Expr, Factors)> {
-    let a = a.rechunk([AxisChunks::whole(m), AxisChunks::whole(n)].into_iter().collect());
+/// The dense decomposition of one block. Values computed without the vectors come from `values_of`, which has the singular
+/// values of `a`.
+fn dense(
+    a: &Expr,
+    values_of: &Expr,
+    (m, n): (u64, u64),
+    full: bool,
+    limits: &Limits,
+) -> Result<(Expr, Factors)> {
+    let whole = |e: &Expr| e.rechunk([AxisChunks::whole(m), AxisChunks::whole(n)].into_iter().collect());
+    let a = whole(a);
     let (dtype, real, k) = (a.dtype(), real_dtype(a.dtype()), m.min(n));
     let op = |vectors, full, shared| {
         Arc::new(Dense { dtype, rows: m, cols: n, full, vectors, par: limits.par(), shared })
     };
-    let all = opaque(op(true, full, None), vec![a.clone()], dtype)?;
+    let all = opaque(op(true, full, None), vec![a], dtype)?;
     let (left, right) = if full { (m, n) } else { (k, k) };
     let u = pick("svd-u", &all, &[0], Some(0), (dtype, &[m, left]), None);
     let vh = pick("svd-vh", &all, &[0], Some(2), (dtype, &[right, n]), None);
     let instead = pick("svd-s", &all, &[0], Some(1), (real, &[k]), None);
     let values = op(false, full, Some(Shared { anchor: all.clone(), instead }));
     let chunks = [AxisChunks::whole(k)].into_iter().collect();
-    let s = Expr::new(Kind::Op(values, vec![a]), real, chunks);
+    let s = Expr::new(Kind::Op(values, vec![whole(values_of)]), real, chunks);
     Ok((all, Factors { u, s, vh }))
 }
 
@@ -153,11 +161,11 @@ fn decompose(a: &Matrix, full: bool, vectors: bool, limits: &Limits) -> Result<F
     let whole = dense_bytes(m, n, full, vectors, dtype);
     if by_tree && ((m >= TALL * n && rows.count() > 1) || !fits(whole)) {
         let factors = tsqr::tsqr(&a.expr, limits)?;
-        let (_, small) = dense(&factors.r, (n, n), false, limits)?;
+        let (_, small) = dense(&factors.r, &factors.r_any_signs, (n, n), false, limits)?;
         return Ok(Factors { u: factors.q(Some(&small.u))?, s: small.s, vh: small.vh });
     }
     if fits(whole) {
-        return Ok(dense(&a.expr, (m, n), full, limits)?.1);
+        return Ok(dense(&a.expr, &a.expr, (m, n), full, limits)?.1);
     }
     let advice = if full && m > n {
         "full_matrices=False needs less, or raise the memory limit"

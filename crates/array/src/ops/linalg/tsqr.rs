@@ -5,8 +5,9 @@
 //! merge hands every child its rows, and a leaf's rows times the leaf's own reflections are a block of Q. Q is never formed
 //! before that, so nothing is multiplied that reflections can do.
 //!
-//! Two variants of the way up: with reflections kept, for whoever wants Q, and without, at less memory traffic, for
-//! R alone. Both give the same bits in R.
+//! Three variants of the way up: with reflections kept, for whoever wants Q; without, at less memory traffic, for R
+//! alone, with the same bits in R; and the fastest, whose R has rows of either sign, for singular values and least squares,
+//! which do not depend on them. The third must not meet a Q, or vectors of R, from another variant.
 
 use super::Limits;
 use super::blocks::{Num, block, identity, kernel_error, mat, mat_mut, matrix, rows, with_num, zeros};
@@ -17,7 +18,7 @@ use crate::error::Result;
 use crate::expr::{Expr, Kind};
 use crate::op::{BlockOp, Request, Shared};
 use crate::value::Value;
-use pantile_linalg::{Par, Side, apply_geqrt, geqrt, qr_r_only};
+use pantile_linalg::{Par, Side, apply_geqrt, geqrt, qr_r_any_signs, qr_r_only};
 use pantile_types::DType;
 use smallvec::{SmallVec, smallvec};
 use std::ops::Range;
@@ -96,10 +97,21 @@ impl Tree {
     }
 }
 
+/// What the way up makes of each node.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Made {
+    /// R and the reflections.
+    Reflections,
+    /// The same R alone.
+    R,
+    /// R with rows of either sign.
+    RAnySigns,
+}
+
 /// The way up.
 struct Up {
     tree: Arc<Tree>,
-    reflections: bool,
+    made: Made,
     /// Columns of a second matrix that stands right of the first in each leaf; part of `tree.cols`.
     beside: u64,
 }
@@ -138,10 +150,12 @@ impl Up {
 
     fn factor<T: Num>(&self, node: u32, inputs: &mut Vec<Value>) -> Result<Value> {
         let a = self.gather::<T>(node, inputs)?;
-        if !self.reflections {
-            return Ok(Value::Block(block(qr_r_only(mat::<T>(&a), self.tree.par).as_ref())?));
-        }
-        let (r, reflections) = geqrt(mat::<T>(&a), self.tree.par);
+        let (a, par) = (mat::<T>(&a), self.tree.par);
+        let (r, reflections) = match self.made {
+            Made::Reflections => geqrt(a, par),
+            Made::R => return Ok(Value::Block(block(qr_r_only(a, par).as_ref())?)),
+            Made::RAnySigns => return Ok(Value::Block(block(qr_r_any_signs(a, par).as_ref())?)),
+        };
         let (v, t) = reflections.into_parts();
         let parts =
             [r, v, t].iter().map(|m| block(m.as_ref()).map(Value::Block)).collect::<Result<Vec<_>>>()?;
@@ -151,7 +165,11 @@ impl Up {
 
 impl BlockOp for Up {
     fn name(&self) -> &str {
-        if self.reflections { "qr-tree" } else { "qr-tree-r" }
+        match self.made {
+            Made::Reflections => "qr-tree",
+            Made::R => "qr-tree-r",
+            Made::RAnySigns => "qr-tree-r-any-signs",
+        }
     }
     fn identity(&self) -> Option<String> {
         Some(format!("{} {} {}", self.name(), self.tree.describe(), self.beside))
@@ -174,7 +192,7 @@ impl BlockOp for Up {
     fn bytes(&self, at: &[u32]) -> u64 {
         let (m, n) = (self.tree.rows_in[at[0] as usize], self.tree.cols);
         let r = self.tree.bytes(m.min(n), n);
-        if self.reflections { r + self.tree.bytes(m + 64, m.min(n)) } else { r }
+        if self.made == Made::Reflections { r + self.tree.bytes(m + 64, m.min(n)) } else { r }
     }
     fn scratch_bytes(&self, at: &[u32]) -> u64 {
         // A working copy, the reflections, and what is stacked or put side by side first.
@@ -273,6 +291,8 @@ pub(super) struct Tsqr {
     rows: AxisChunks,
     /// R, upper trapezoidal, one block.
     pub r: Expr,
+    /// R with rows of either sign, which costs less; for whoever uses neither Q nor vectors of R.
+    pub r_any_signs: Expr,
 }
 
 /// Cuts of the rows that suit the tree: as they are if each has at least as many rows as there are columns, else
@@ -304,24 +324,29 @@ pub(super) fn tsqr(a: &Expr, limits: &Limits) -> Result<Tsqr> {
     let a = a.rechunk([rows.clone(), AxisChunks::whole(cols)].into_iter().collect());
     let dtype = a.dtype();
     let tree = Arc::new(Tree::new(dtype, rows.sizes(), cols, fan_in(cols, dtype), limits.par()));
-    let up =
-        opaque(Arc::new(Up { tree: tree.clone(), reflections: true, beside: 0 }), vec![a.clone()], dtype)?;
-    let bare = opaque(Arc::new(Up { tree: tree.clone(), reflections: false, beside: 0 }), vec![a], dtype)?;
+    let up = opaque(
+        Arc::new(Up { tree: tree.clone(), made: Made::Reflections, beside: 0 }),
+        vec![a.clone()],
+        dtype,
+    )?;
+    let bare = opaque(Arc::new(Up { tree: tree.clone(), made: Made::R, beside: 0 }), vec![a.clone()], dtype)?;
+    let fast = opaque(Arc::new(Up { tree: tree.clone(), made: Made::RAnySigns, beside: 0 }), vec![a], dtype)?;
     let shape = (dtype, &[tree.rows_out(tree.root()), cols][..]);
     let instead = pick("qr-r", &up, &[tree.root()], Some(0), shape, None);
     let shared = Shared { anchor: up.clone(), instead };
     let r = pick("qr-r", &bare, &[tree.root()], None, shape, Some(shared));
-    Ok(Tsqr { tree, up, rows, r })
+    let r_any_signs = pick("qr-r", &fast, &[tree.root()], None, shape, None);
+    Ok(Tsqr { tree, up, rows, r, r_any_signs })
 }
 
-/// R of the matrix `[a b]`, without Q. Both have the same rows; neither is empty.
+/// R of the matrix `[a b]`, with rows of either sign and without Q. Both have the same rows; neither is empty.
 pub(super) fn tsqr_beside(a: &Expr, b: &Expr, limits: &Limits) -> Result<Expr> {
     let (n, p) = (a.chunks()[1].len().unwrap_or(0), b.chunks()[1].len().unwrap_or(0));
     let (rows, dtype) = (row_cuts(&a.chunks()[0], n + p), a.dtype());
     let cut =
         |e: &Expr, cols| e.rechunk([rows.clone(), AxisChunks::whole(cols)].into_iter().collect::<Chunks>());
     let tree = Arc::new(Tree::new(dtype, rows.sizes(), n + p, fan_in(n + p, dtype), limits.par()));
-    let op = Arc::new(Up { tree: tree.clone(), reflections: false, beside: p });
+    let op = Arc::new(Up { tree: tree.clone(), made: Made::RAnySigns, beside: p });
     let up = opaque(op, vec![cut(a, n), cut(b, p)], dtype)?;
     Ok(pick("qr-r", &up, &[tree.root()], None, (dtype, &[tree.rows_out(tree.root()), n + p]), None))
 }
