@@ -8,6 +8,7 @@ use crate::error::{ArrayError, Result};
 use crate::expr::Origin;
 use crate::value::Value;
 use pantile_graph::{Layer, Runner, TaskRef};
+use std::cell::Cell;
 use std::io;
 use std::sync::Arc;
 
@@ -18,6 +19,11 @@ pub trait PlanLayer: Layer {
 
     /// Where in the user's program the operation was built.
     fn origin(&self) -> Option<&Arc<Origin>>;
+
+    /// Where the block of a task is in its array, for messages; empty where a task is no single block.
+    fn position(&self, _index: u32) -> Vec<u32> {
+        Vec::new()
+    }
 
     /// Whether tasks run Python code, and so take the GIL.
     fn is_python(&self) -> bool {
@@ -54,6 +60,39 @@ pub struct PlanRunner<'a> {
     pub plan: &'a Plan,
 }
 
+thread_local! {
+    static CURRENT: Cell<usize> = const { Cell::new(0) };
+}
+
+/// Which plan the calling thread runs a task of: a number that no other plan has while this one lives; 0 for none.
+pub fn current() -> usize {
+    CURRENT.get()
+}
+
+impl Plan {
+    /// The number that `current` gives inside its tasks.
+    pub fn number(&self) -> usize {
+        std::ptr::from_ref(self) as usize
+    }
+}
+
+/// Sets `current` for a task, and back to what it was: a task may run another plan.
+struct Current {
+    before: usize,
+}
+
+impl Current {
+    fn enter(plan: &Plan) -> Current {
+        Current { before: CURRENT.replace(plan.number()) }
+    }
+}
+
+impl Drop for Current {
+    fn drop(&mut self) {
+        CURRENT.set(self.before);
+    }
+}
+
 /// A task's failure, with the place where it happened.
 #[derive(Debug, Clone)]
 pub struct TaskError {
@@ -63,6 +102,8 @@ pub struct TaskError {
     pub label: String,
     /// Which task of it.
     pub index: u32,
+    /// The task's block, by its position along each axis; empty where the task is no single block.
+    pub position: Vec<u32>,
     /// Where the user built it.
     pub origin: Option<Arc<Origin>>,
 }
@@ -76,7 +117,15 @@ impl std::fmt::Display for TaskError {
 impl TaskError {
     /// A sentence naming the operation, the block and the user's line: what is added to the exception as a note.
     pub fn note(&self) -> String {
-        let mut text = format!("while computing block {} of `{}`", self.index, self.label);
+        let block = match self.position.as_slice() {
+            [] => self.index.to_string(),
+            [single] => format!("({single},)"),
+            several => {
+                let all: Vec<String> = several.iter().map(u32::to_string).collect();
+                format!("({})", all.join(", "))
+            }
+        };
+        let mut text = format!("while computing block {block} of `{}`", self.label);
         if let Some(o) = &self.origin {
             text.push_str(&format!(", built at {}:{} in {}", o.file, o.line, o.function));
         }
@@ -90,10 +139,12 @@ impl Runner for PlanRunner<'_> {
 
     fn run(&self, task: TaskRef, inputs: &mut Vec<Value>) -> std::result::Result<Value, TaskError> {
         let layer = &self.plan.layers[task.layer.0 as usize];
+        let _current = Current::enter(self.plan);
         layer.run(task.index, inputs).map_err(|error| TaskError {
             error,
             label: layer.label().to_string(),
             index: task.index,
+            position: layer.position(task.index),
             origin: layer.origin().cloned(),
         })
     }

@@ -159,6 +159,10 @@ impl PlanLayer for OpLayer {
         self.origin.as_ref()
     }
 
+    fn position(&self, index: u32) -> Vec<u32> {
+        self.at(index).to_vec()
+    }
+
     fn is_python(&self) -> bool {
         self.op.is_python()
     }

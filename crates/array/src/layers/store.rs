@@ -132,6 +132,10 @@ impl PlanLayer for StoreLayer {
         self.origin.as_ref()
     }
 
+    fn position(&self, index: u32) -> Vec<u32> {
+        unravel(&self.region.grid, index).to_vec()
+    }
+
     fn describe(&self) -> String {
         self.region.describe()
     }
