@@ -141,6 +141,11 @@ impl Block {
         (self.len() * self.dtype.size()) as u64
     }
 
+    /// Whether the memory is the engine's own, and not a user's array that may change.
+    pub fn is_engines(&self) -> bool {
+        self.buffer.is_owned()
+    }
+
     /// Whether nobody else refers to the memory and no two elements share theirs, so that it may be overwritten.
     pub fn is_sole_owner(&self) -> bool {
         let repeats = self.shape.iter().zip(&self.strides).any(|(&n, &s)| n > 1 && s == 0);

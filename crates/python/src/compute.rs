@@ -5,6 +5,7 @@ use crate::convert::node;
 use crate::error::{MemoryLimitError, OrRaise, array_error, raised, run_error};
 use crate::expr::Expr;
 use crate::files::NativeTarget;
+use crate::interrupt::interrupt;
 use crate::progress::Progress;
 use crate::pyop::PythonValue;
 use pantile_array::block::{Block, Dims};
@@ -121,21 +122,23 @@ fn run_plan(py: Python<'_>, plan: &Plan, options: &RunOptions, reserved: u64) ->
     let graph = Graph::expand(&plan.graph_layers(), &plan.output_tasks())
         .map_err(|e| array_error(py, ArrayError::bug(e.to_string())))?;
     let order = order(&graph);
-    let limit = match options.limit {
-        Some(limit) if reserved > limit => {
-            return Err(MemoryLimitError::new_err(format!(
-                "the result alone has {} bytes, and the memory limit is {limit}; store it to a file, reduce it, or raise the limit",
-                reserved
-            )));
-        }
-        limit => limit.map(|l| left_for_blocks(l) - reserved.min(left_for_blocks(l))),
-    };
+    let limit = options.limit.map(|l| left_for_blocks(l).saturating_sub(reserved));
     if let Some(limit) = options.limit {
         pool::set_capacity(left_for_blocks(limit));
     }
     if let Some(limit) = limit {
-        check_fits(&graph, &order, limit, options.spill_dir.is_some())
-            .map_err(|e| MemoryLimitError::new_err(e.to_string()))?;
+        check_fits(&graph, &order, limit, options.spill_dir.is_some()).map_err(|e| {
+            let whole = options.limit.unwrap_or(limit);
+            let mut text = e.to_string();
+            if whole != limit {
+                text.push_str(&format!(
+                    ". (Of the limit of {:.1} MiB, the result takes {:.1} MiB, and what the process holds besides blocks the rest)",
+                    mebibytes(whole),
+                    mebibytes(reserved)
+                ));
+            }
+            MemoryLimitError::new_err(text)
+        })?;
     }
     let mut observers: Vec<Arc<dyn Observer>> = Vec::new();
     for p in &options.progress {
@@ -145,8 +148,18 @@ fn run_plan(py: Python<'_>, plan: &Plan, options: &RunOptions, reserved: u64) ->
     let threads = if options.sync { None } else { Some(options.pool()?) };
     let runner = PlanRunner { plan };
     let cancel = CancelToken::new();
+    let signal: parking_lot::Mutex<Option<PyErr>> = parking_lot::Mutex::new(None);
     let result = py.detach(|| {
-        let interrupted = || Python::attach(|py| py.check_signals().is_err());
+        let interrupted = || {
+            Python::attach(|py| match py.check_signals() {
+                Ok(()) => false,
+                Err(e) => {
+                    *signal.lock() = Some(e);
+                    interrupt(py, plan.number());
+                    true
+                }
+            })
+        };
         let options = Options {
             executor: threads.map_or(Executor::Sync, Executor::Threads),
             limit_bytes: limit,
@@ -157,7 +170,11 @@ fn run_plan(py: Python<'_>, plan: &Plan, options: &RunOptions, reserved: u64) ->
         };
         run_with_stats(&graph, &order, &runner, &options)
     });
-    result.0.map_err(|e| run_error(py, e))
+    match (result.0, signal.into_inner()) {
+        // What the user's signal handler raised, whichever task noticed first.
+        (Err(_), Some(raised)) => Err(raised),
+        (result, _) => result.map_err(|e| run_error(py, e)),
+    }
 }
 
 /// What of the process' limit is left for blocks: the interpreter, its modules and the user's own arrays are there already, and a
@@ -167,6 +184,23 @@ fn left_for_blocks(limit: u64) -> u64 {
     let held = pool::stats();
     let others = crate::machine::resident().saturating_sub(held.live_bytes + held.cached_bytes);
     limit.saturating_sub(others + limit / 20).max(limit / 2)
+}
+
+fn mebibytes(bytes: u64) -> f64 {
+    bytes as f64 / f64::from(1 << 20)
+}
+
+/// Adds to the bytes of results those of another one. More than the limit is an error: the values would be there all at once.
+fn reserve(reserved: &mut u64, n: &Node, shape: &[u64], limit: Option<u64>) -> PyResult<()> {
+    let bytes = shape.iter().fold(n.dtype().size() as u64, |product, &len| product.saturating_mul(len));
+    *reserved = reserved.saturating_add(bytes);
+    match limit {
+        Some(limit) if *reserved > limit => Err(MemoryLimitError::new_err(format!(
+            "the result alone has {reserved} bytes, and the memory limit is {limit} bytes; store it to a file, reduce it, or \
+             raise the limit"
+        ))),
+        _ => Ok(()),
+    }
 }
 
 /// Splits the values of a run by output.
@@ -194,15 +228,7 @@ fn compute<'py>(
             blocks.push(None);
             continue;
         };
-        let bytes = shape.iter().product::<u64>() * n.dtype().size() as u64;
-        reserved += bytes;
-        if options.limit.is_some_and(|l| reserved > l) {
-            return Err(MemoryLimitError::new_err(format!(
-                "the result alone has {reserved} bytes, and the memory limit is {} bytes; store it to a file, reduce it, or \
-                 raise the limit",
-                options.limit.unwrap_or(0)
-            )));
-        }
+        reserve(&mut reserved, n, &shape, options.limit)?;
         let shape: Dims = shape.iter().map(|&n| n as usize).collect();
         let block = Block::alloc(n.dtype(), &shape).map_err(ArrayError::from).or_raise(py)?;
         destinations.push(Destination::Into(block.clone()));
@@ -326,11 +352,25 @@ fn persist(py: Python<'_>, exprs: Vec<Bound<'_, PyAny>>, options: &Bound<'_, PyD
     let options = RunOptions::new(options)?;
     let nodes = exprs.iter().map(node).collect::<PyResult<Vec<Node>>>()?;
     let nodes = share(&nodes);
+    let mut held = 0;
+    for n in &nodes {
+        if let Some(shape) = n.known_shape() {
+            reserve(&mut held, n, &shape, options.limit)?;
+        }
+    }
     let destinations = vec![Destination::Fresh; nodes.len()];
     let plan = lower(&nodes, &destinations, options.lowering()).or_raise(py)?;
     let values = run_plan(py, &plan, &options, 0)?;
     let mut out = Vec::with_capacity(nodes.len());
-    for (n, values) in nodes.iter().zip(split(&plan, values)) {
+    for (n, mut values) in nodes.iter().zip(split(&plan, values)) {
+        // What is persisted must not change with the user's arrays.
+        for value in &mut values {
+            if let Value::Block(block) = value
+                && !block.is_engines()
+            {
+                *value = Value::Block(block.to_owned_block().map_err(ArrayError::from).or_raise(py)?);
+            }
+        }
         let mut chunks = n.chunks().clone();
         if chunks.iter().any(|c| !c.is_known()) && n.dtype().scalar().is_some() {
             let blocks =

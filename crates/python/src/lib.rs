@@ -14,6 +14,7 @@ mod convert;
 mod error;
 mod expr;
 mod files;
+mod interrupt;
 mod linalg;
 mod machine;
 mod ops;

@@ -4,6 +4,7 @@ use crate::block::{from_result, to_numpy};
 use crate::convert::{chunks_from_py, dtype};
 use crate::error::{OrRaise, raised};
 use crate::expr::{Expr, Here};
+use crate::interrupt::{InCall, interrupt};
 use pantile_array::chunks::Chunks;
 use pantile_array::error::{ArrayError, Result};
 use pantile_array::op::{BlockOp, Request};
@@ -11,7 +12,7 @@ use pantile_array::source::Range;
 use pantile_array::value::{ForeignValue, Value};
 use pantile_array::{Expr as Node, Kind};
 use pantile_types::DType;
-use pyo3::exceptions::PyValueError;
+use pyo3::exceptions::{PyKeyboardInterrupt, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
 use smallvec::SmallVec;
@@ -121,7 +122,16 @@ impl PythonOp {
                 }
             });
         }
-        let result = self.function.bind(py).call1(PyTuple::new(py, args)?)?;
+        let called = InCall::begin(py);
+        let result = self.function.bind(py).call1(PyTuple::new(py, args)?);
+        drop(called);
+        if let Err(e) = &result
+            && e.is_instance_of::<PyKeyboardInterrupt>(py)
+        {
+            // Ctrl-C reached this function, on Python's main thread: the other threads' functions do not hear of it otherwise.
+            interrupt(py, pantile_array::plan::current());
+        }
+        let result = result?;
         if self.dtype.scalar().is_none() {
             return Ok(Value::Foreign(Arc::new(PythonValue::new(&result))));
         }
