@@ -13,6 +13,8 @@ use std::sync::Arc;
 /// A reader's error as an array error: files are `OSError`s, what the reader cannot do is unsupported.
 pub fn array_error(e: crate::Error) -> ArrayError {
     match e.family() {
+        // A full disk is an `OSError` as well, and not a lack of memory.
+        crate::Family::Resource if !matches!(e, crate::Error::OutOfMemory { .. }) => ArrayError::User(UserKind::File, e.to_string()),
         crate::Family::User => ArrayError::User(UserKind::File, e.to_string()),
         crate::Family::Unsupported => ArrayError::Unsupported(e.to_string()),
         crate::Family::Resource => ArrayError::Resource(e.to_string()),

@@ -119,7 +119,11 @@ pub fn run_error(py: Python<'_>, e: RunError<TaskError>) -> PyErr {
             Ok(()) => PyKeyboardInterrupt::new_err(()),
         },
         RunError::DoesNotFit(e) => MemoryLimitError::new_err(e.to_string()),
-        e @ RunError::Spill { .. } => PyOSError::new_err(e.to_string()),
+        RunError::Spill { ref source, .. } => match source.raw_os_error() {
+            // With the number, Python makes the subclass that fits, such as PermissionError.
+            Some(number) => PyOSError::new_err((number, e.to_string())),
+            None => PyOSError::new_err(e.to_string()),
+        },
         e @ RunError::Cancelled => PyRuntimeError::new_err(e.to_string()),
         e @ RunError::Thread(_) => PyRuntimeError::new_err(e.to_string()),
         e @ RunError::Panic { .. } => InternalError::new_err(e.to_string()),
