@@ -1,0 +1,122 @@
+"""Long chains, wide joins and many outputs: no recursion limit, no overflowing stack, no quadratic time."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from collections.abc import Callable
+
+import numpy as np
+import pantile
+import pantile.array as da
+import pytest
+
+Script = Callable[..., subprocess.CompletedProcess[str]]
+
+DEEP = """
+    import sys, threading, time
+    import numpy as np
+    import pantile.array as da
+    count = 20_000
+    began = time.monotonic()
+    def work():
+        x = y = da.ones(10, chunks=5)
+        for k in range(count):
+            y = {step}
+        result = y.{finish}
+        assert np.allclose(result, {expected}), result
+        del x, y
+        print("done")
+    {how}
+    assert time.monotonic() - began < 60
+"""
+CHAINS = {
+    "additions": ("y + 1", "sum().compute()", "10 * (count + 1)"),
+    "two arrays": ("y + x", "compute()", "count + 1"),
+    "twice itself": ("(y + y) / 2", "max().compute()", "1"),
+    "negations": ("-y", "min().compute()", "1"),
+    "functions": (
+        "da.map_blocks(lambda b: b + 1, y, dtype=float) if k % 40 == 0 else y + 0",
+        "sum().compute()",
+        "10 * (count // 40 + 1)",
+    ),
+    "reductions": ("y - y.mean() if k % 40 == 0 else y", "sum().compute()", "0"),
+    "slices": ("y[::-1]", "sum().compute()", "10"),
+    "assignments": ("y.rechunk(5 if k % 2 else 3) if k % 40 == 0 else y * 1", "sum().compute()", "10"),
+}
+HOW = {
+    "main thread": "work()",
+    # A thread of 512 KiB, as other programs and systems give them.
+    "small stack": "threading.stack_size(1 << 19); t = threading.Thread(target=work); t.start(); t.join()",
+}
+
+
+@pytest.mark.parametrize("how", HOW)
+@pytest.mark.parametrize("chain", CHAINS)
+def test_deep_chains(chain: str, how: str, script: Script) -> None:
+    step, finish, expected = CHAINS[chain]
+    done = script(DEEP.format(step=step, finish=finish, expected=expected, how=HOW[how]), timeout_s=90)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert done.stdout == "done\n"
+
+
+DESCRIBED = """
+    import pantile, pantile.array as da
+    y = da.ones(10, chunks=5)
+    for _ in range(5000):
+        y = y + 1
+    assert "5000" in repr(y) or repr(y)
+    text = str(y.explain())
+    y.persist().sum().compute()
+    print("done")
+"""
+
+
+def test_deep_chains_can_be_described(script: Script) -> None:
+    done = script(DESCRIBED)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert done.stdout == "done\n"
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+def test_wide_concatenation(axis: int) -> None:
+    began = time.monotonic()
+    parts = [da.full((3, 3), k, chunks=2, dtype=float) for k in range(2000)]
+    whole = da.concatenate(parts, axis=axis)
+    assert whole.shape[axis] == 6000
+    assert whole.sum().compute() == 9 * 1999 * 1000
+    result = whole.compute()
+    assert result.take(5999, axis).min() == 1999
+    assert time.monotonic() - began < 60
+
+
+def test_wide_stack_and_sum() -> None:
+    began = time.monotonic()
+    rows = [np.arange(4.0) + k for k in range(2000)]
+    stacked = da.stack([da.from_array(row) for row in rows])
+    np.testing.assert_array_equal(stacked.max(axis=0).compute(), rows[-1])
+    total = sum(da.from_array(row) for row in rows)
+    np.testing.assert_allclose(total.compute(), np.sum(rows, axis=0))
+    assert time.monotonic() - began < 60
+
+
+def test_many_outputs_of_one_run() -> None:
+    began = time.monotonic()
+    x = da.arange(1000, chunks=100)
+    results = pantile.compute(*[(x + k).sum() for k in range(1000)])
+    assert [int(r) for r in results] == [499500 + 1000 * k for k in range(1000)]
+    assert time.monotonic() - began < 60
+
+
+def test_many_blocks() -> None:
+    began = time.monotonic()
+    assert (da.ones(200_000, chunks=2) + 1).sum().compute() == 400_000
+    assert time.monotonic() - began < 60
+
+
+def test_an_expression_used_twice_at_every_step_is_computed_once() -> None:
+    """Sixty doublings would be 2⁶⁰ evaluations."""
+    y = da.ones(4, chunks=2)
+    for _ in range(60):
+        y = y + y
+    np.testing.assert_array_equal(y.compute(), np.full(4, 2.0**60))
