@@ -14,7 +14,9 @@ use std::sync::Arc;
 pub fn array_error(e: crate::Error) -> ArrayError {
     match e.family() {
         // A full disk is an `OSError` as well, and not a lack of memory.
-        crate::Family::Resource if !matches!(e, crate::Error::OutOfMemory { .. }) => ArrayError::User(UserKind::File, e.to_string()),
+        crate::Family::Resource if !matches!(e, crate::Error::OutOfMemory { .. }) => {
+            ArrayError::User(UserKind::File, e.to_string())
+        }
         crate::Family::User => ArrayError::User(UserKind::File, e.to_string()),
         crate::Family::Unsupported => ArrayError::Unsupported(e.to_string()),
         crate::Family::Resource => ArrayError::Resource(e.to_string()),
