@@ -2,8 +2,9 @@
 //!
 //! A reducer has a *state* of a few scalars. A kernel folds pieces of up to `PIECE` elements into it: inside a piece values
 //! are accumulated in a fixed number of lanes, which is how vectors do it and is part of the program, so that the interpreter and
-//! every vector width give the same bits; between pieces it is done carefully (compensated sums, merged moments). States of different blocks are merged in the same way, and `finish` turns a state into the result. So
-//! a sum of n elements has the error of one piece, whatever n is: NumPy's pairwise grade or better.
+//! every vector width give the same bits; between pieces it is done carefully (compensated sums, merged moments). States of
+//! different blocks are merged in the same way, and `finish` turns a state into the result. So a sum of n elements has the error
+//! of one piece, whatever n is: NumPy's pairwise grade or better.
 //!
 //! Sources: compensated summation as in A. Neumaier, "Rundungsfehleranalyse einiger Verfahren zur Summation endlicher
 //! Summen", ZAMM 54 (1974); merged moments as in T. F. Chan, G. H. Golub, R. J. LeVeque, "Updating formulae and a
@@ -70,6 +71,10 @@ const LANES: u32 = 64;
 const FEW: i64 = 16;
 
 const ANY_ORDER: FpFlags = FpFlags { reassoc: true, contract: false };
+
+/// Programs of at most this many steps are evaluated where their values are accumulated. The lanes need the program three
+/// times (short pieces, whole rounds, the rest), which a long program would pay for when it is compiled.
+const SHORT_PROGRAM: usize = 12;
 
 /// The local arrays of a kernel that accumulates in a fixed order.
 #[derive(Clone, Copy)]
@@ -274,6 +279,37 @@ impl Reducer {
         self.is_ordered().then(|| Scratch::new(b, self.ty))
     }
 
+    /// Whether pieces of a program of so many steps are accumulated as they are evaluated, without a local array between: memory
+    /// is then read all the time, not by turns. The variance reads its values twice.
+    pub fn is_direct(&self, steps: usize) -> bool {
+        self.is_ordered() && !matches!(self.kind, ReduceKind::Var(_)) && steps <= SHORT_PROGRAM
+    }
+
+    /// Folds a piece into `state`, in the order in which `fold` does it, without keeping its values.
+    pub fn direct_piece<F>(
+        &self,
+        b: &mut FuncBuilder,
+        scratch: &Scratch,
+        len: Val,
+        state: &[Val],
+        mut element: F,
+    ) -> Vec<Val>
+    where
+        F: FnMut(&mut FuncBuilder, Val) -> Val,
+    {
+        let neutral = b.constant(self.neutral());
+        let total =
+            in_lanes(b, self.lane_op(), neutral, &scratch.lanes[..1], len, |b, i| vec![element(b, i)])[0];
+        if self.kind == ReduceKind::Prod {
+            return vec![b.bin(BinOp::Mul, state[0], total)];
+        }
+        self.merge_sum(b, state, total, None, len)
+    }
+
+    fn lane_op(&self) -> BinOp {
+        if self.kind == ReduceKind::Prod { BinOp::Mul } else { BinOp::Add }
+    }
+
     /// Folds a piece of `len` (at most `PIECE`) elements into `state`. `element` gives the element at a position of the piece.
     pub fn piece<F>(
         &self,
@@ -339,7 +375,6 @@ impl Reducer {
         state: &[Val],
     ) -> Vec<Val> {
         let neutral = b.constant(self.neutral());
-        let op = if self.kind == ReduceKind::Prod { BinOp::Mul } else { BinOp::Add };
         let keep = |b: &mut FuncBuilder, i: Val, v: Val| {
             if !masked {
                 return v;
@@ -347,7 +382,7 @@ impl Reducer {
             let m = b.load(scratch.masks, &[i], Bounds::Known);
             b.select(m, v, neutral)
         };
-        let total = in_lanes(b, op, neutral, &scratch.lanes[..1], len, |b, i| {
+        let total = in_lanes(b, self.lane_op(), neutral, &scratch.lanes[..1], len, |b, i| {
             let v = b.load(scratch.values, &[i], Bounds::Known);
             vec![keep(b, i, v)]
         })[0];

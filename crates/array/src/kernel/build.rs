@@ -166,12 +166,19 @@ fn store_state(b: &mut FuncBuilder, p: &Params, i0: Val, i1: Val, state: &[Val])
 fn reduce_rows(b: &mut FuncBuilder, program: &Program, p: &Params, r: Reducer) {
     let scratch = r.scratch(b);
     let zero = b.const_i64(0);
+    let direct = program.outputs.len() == 1 && r.is_direct(program.steps.len());
     let most = b.const_i64(PIECE as i64);
     b.counted_loop(p.n0, &[], |b, i0, _| {
         let state = load_state(b, p, i0, zero);
         let state = b.counted_loop_step(zero, p.n1, PIECE as i64, &state, |b, start, state| {
             let rest = b.bin(BinOp::Sub, p.n1, start);
             let len = min_i64(b, rest, most);
+            if let Some(scratch) = scratch.as_ref().filter(|_| direct) {
+                return r.direct_piece(b, scratch, len, state, |b, i| {
+                    let i1 = b.bin(BinOp::Add, start, i);
+                    element(b, program, p, i0, i1).value
+                });
+            }
             r.piece(b, scratch.as_ref(), len, state, |b, i| {
                 let i1 = b.bin(BinOp::Add, start, i);
                 element(b, program, p, i0, i1)
