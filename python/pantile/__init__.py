@@ -3,7 +3,7 @@
 ``import pantile`` itself loads nothing, not even NumPy: each part is imported when it is first used. The parts are
 
 - ``pantile.array``: lazy arrays in chunks, with NumPy's functions (``import pantile.array as da``);
-- ``pantile.config``: threads, memory limit, block size;
+- ``pantile.config``: threads, memory limit, block size, where settings come from;
 - ``pantile.diagnostics``: the progress bar, pictures of graphs, ``explain``;
 
 and ``compute``, ``persist``, ``visualize`` and ``explain`` take any number of arrays at once, so that what they share is
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from pantile import array, config, diagnostics
     from pantile._native import InternalError, MemoryLimitError, UnsupportedError, __version__
     from pantile._run import compute, persist
+    from pantile._tokenize import normalize_token, tokenize
+    from pantile.annotations import annotate, get_annotations
     from pantile.diagnostics import explain, visualize
 
 __all__ = [
@@ -26,12 +28,16 @@ __all__ = [
     "MemoryLimitError",
     "UnsupportedError",
     "__version__",
+    "annotate",
     "array",
     "compute",
     "config",
     "diagnostics",
     "explain",
+    "get_annotations",
+    "normalize_token",
     "persist",
+    "tokenize",
     "visualize",
 ]
 
@@ -40,6 +46,10 @@ _PARTS = ("array", "config", "diagnostics")
 _NAMES = {
     "compute": "pantile._run",
     "persist": "pantile._run",
+    "annotate": "pantile.annotations",
+    "get_annotations": "pantile.annotations",
+    "normalize_token": "pantile._tokenize",
+    "tokenize": "pantile._tokenize",
     "explain": "pantile.diagnostics",
     "visualize": "pantile.diagnostics",
     "InternalError": "pantile._native",

@@ -6,6 +6,7 @@ in `watchers`; each gives a `Progress` for a run, which the engine's threads upd
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
@@ -34,6 +35,14 @@ watchers: list[Watcher] = []
 
 def options() -> dict[str, Any]:
     """The settings, as a run takes them."""
+    folder = config.get("cache_dir")
+    if not _native.set_cache_dir(folder) and folder is not None:
+        warnings.warn(
+            f"cache_dir={folder!r} has no effect: kernels were compiled before it was set; set it before the first run, "
+            "or in the environment as PANTILE_CACHE_DIR",
+            RuntimeWarning,
+            stacklevel=2,
+        )
     return {
         # Zero is the engine's own default, which needs no look at the machine.
         "threads": config.get("num_threads") if config.is_set("num_threads") else 0,

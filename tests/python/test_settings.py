@@ -41,6 +41,9 @@ def test_import_loads_nothing() -> None:
         ("PANTILE_NUM_THREADS", "0", "num_threads"),
         ("PANTILE_MEMORY_LIMIT", "1 parsec", "memory_limit"),
         ("PANTILE_EXECUTOR", "magic", "executor"),
+        ("PANTILE_RETRIES", "-1", "retries"),
+        ("PANTILE_ARRAY__CHUNK_SIZE", "0", "array.chunk_size"),
+        ("PANTILE_TOKENIZE__ENSURE_DETERMINISTIC", "perhaps", "tokenize.ensure_deterministic"),
     ],
 )
 def test_bad_environment_is_named(variable, value, setting) -> None:
@@ -65,17 +68,228 @@ def test_set_restores() -> None:
         assert da.ones((1000, 1000)).npartitions > 4
         check(da.ones(10, chunks=3).sum(), 10.0)
     assert config.get("array.chunk_size") == before
-    with pytest.raises(ValueError, match="executor: 'processes' is no executor"):
-        config.set(executor="processes")
+    with pytest.raises(
+        ValueError, match="executor: 'magic' is no executor; choose 'threads', 'sync' or 'processes'"
+    ):
+        config.set(executor="magic")
+    with config.set(executor="processes"):
+        assert config.get("executor") == "processes"
     with pytest.raises(KeyError, match="there is no setting 'colour'"):
         config.set(colour="red")
     assert set(config.settings()) == {
         "num_threads",
         "memory_limit",
         "executor",
+        "retries",
         "spill_dir",
+        "cache_dir",
         "array.chunk_size",
+        "tokenize.ensure_deterministic",
     }
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """The only place that settings are read from; afterwards they are as before."""
+    for variable in list(os.environ):
+        if variable.startswith("PANTILE_"):
+            monkeypatch.delenv(variable)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("PANTILE_ROOT_CONFIG", str(tmp_path / "etc"))
+    monkeypatch.setattr(config, "_values", {})
+    place = tmp_path / "chosen"
+    place.mkdir()
+    monkeypatch.setenv("PANTILE_CONFIG", str(place))
+    yield place
+    monkeypatch.undo()
+    config.refresh()
+
+
+def test_files(folder, tmp_path, monkeypatch) -> None:
+    home = tmp_path / "home" / ".config" / "pantile"
+    home.mkdir(parents=True)
+    (tmp_path / "etc").mkdir()
+    (tmp_path / "etc" / "site.yaml").write_text(
+        "num-threads: 5\nretries: 5\nmemory_limit: 5GB\nexecutor: sync\n"
+    )
+    (home / "a.yaml").write_text("num_threads: 6\nretries: 6\nmemory-limit: 6GB\n")
+    (home / "b.yml").write_text("num_threads: 7\nretries: 7\n")
+    (folder / "c.json").write_text('{"array": {"chunk-size": "2MiB"}, "num_threads": 8}')
+    (folder / "empty.yaml").write_text("# nothing\n")
+    (folder / "notes.txt").write_text("not: [read")
+    monkeypatch.setenv("PANTILE_NUM_THREADS", "9")
+    config.refresh()
+    names = ("num_threads", "retries", "memory_limit", "executor", "array.chunk_size")
+    assert [config.get(name) for name in names] == [9, 7, 6 * 10**9, "sync", 2 << 20]
+    assert config.is_set("retries")
+    assert not config.is_set("spill_dir")
+    # Code wins, and a refresh leaves it.
+    with config.set(num_threads=1):
+        monkeypatch.delenv("PANTILE_NUM_THREADS")
+        config.refresh()
+        assert config.get("num_threads") == 1
+    assert config.get("num_threads") == 8
+    assert config.paths()[0] == str(tmp_path / "etc")
+    assert config.paths()[-2:] == [str(home), str(folder)]
+
+
+def test_one_file(folder, tmp_path, monkeypatch) -> None:
+    (tmp_path / "mine.yaml").write_text("array:\n  chunk_size: 1000\n")
+    monkeypatch.setenv("PANTILE_CONFIG", str(tmp_path / "mine.yaml"))
+    config.refresh()
+    assert config.get("array.chunk_size") == 1000
+    monkeypatch.setenv("PANTILE_CONFIG", str(tmp_path / "missing.yaml"))
+    with pytest.raises(ValueError, match=r"PANTILE_CONFIG names '.*missing.yaml', which does not exist"):
+        config.refresh()
+    assert config.get("array.chunk_size") == 1000
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("a.yaml", "num_threads: many", "a.yaml': num_threads: 'many' is no number of threads"),
+        (
+            "a.yaml",
+            "array:\n  chunksize: 3",
+            "a.yaml': there is no setting 'array.chunksize'; did you mean 'array.chunk_size'",
+        ),
+        ("a.yaml", "colour: red", "a.yaml': there is no setting 'colour'; there are num_threads, "),
+        ("a.yaml", "a: [1", "a.yaml' is no valid YAML"),
+        ("a.yaml", "- 1", "a.yaml' must hold names and values, not a list"),
+        ("a.json", "{", "a.json' is no valid JSON"),
+        ("a.yaml", b"\xff\xfe\xfa", "cannot read the settings in '.*a.yaml'"),
+    ],
+)
+def test_bad_files_are_named(folder, name, text, message) -> None:
+    (folder / name).write_bytes(text if isinstance(text, bytes) else text.encode())
+    with pytest.raises(ValueError, match=message):
+        config.refresh()
+
+
+def test_yaml_is_needed_for_yaml_files_only(folder, monkeypatch) -> None:
+    code = "import sys; sys.modules['yaml'] = None; from pantile import config; print(config.get('retries'))"
+    (folder / "a.json").write_text('{"retries": 3}')
+    assert python(code).stdout.strip() == "3"
+    (folder / "b.yaml").write_text("retries: 4")
+    assert "b.yaml' cannot be read, since PyYAML is not installed" in python(code).stderr
+    (folder / "b.yaml").unlink()
+    code = "import sys; from pantile import config; config.get('retries'); print('yaml' in sys.modules)"
+    assert python(code).stdout.strip() == "False"
+
+
+def test_variables(folder) -> None:
+    found = config.collect(
+        [],
+        {
+            "PANTILE_ARRAY__CHUNK_SIZE": "4194304",
+            "PANTILE_NUM_THREADS": " 007",
+            "PANTILE_RETRIES": "0x10",
+            "PANTILE_TOKENIZE__ENSURE_DETERMINISTIC": "true",
+            "PANTILE_MEMORY_LIMIT": "'3 GB'",
+            "PANTILE_CACHE_DIR": "None",
+            "PANTILE_SPILL_DIR": "",
+            "PANTILE_SOMETHING_ELSE": "1",
+            "OTHER": "1",
+        },
+    )
+    assert found == {
+        "array.chunk_size": 4194304,
+        "num_threads": 7,
+        "retries": 16,
+        "tokenize.ensure_deterministic": True,
+        "memory_limit": 3 * 10**9,
+        "cache_dir": None,
+    }
+    with pytest.raises(ValueError, match="PANTILE_ARRAY_CHUNK_SIZE: did you mean PANTILE_ARRAY__CHUNK_SIZE"):
+        config.collect([], {"PANTILE_ARRAY_CHUNK_SIZE": "1"})
+
+
+def test_spellings() -> None:
+    with config.set({"array": {"chunk-size": 1}}):
+        assert config.get("array.chunk-size") == config.get("array.chunk_size") == 1
+    with config.set(array__chunk_size=2):
+        assert config.get("array.chunk_size") == 2
+    assert config.get("colour", "red") == "red"
+    assert config.get("retries", 5) == 0
+    with pytest.raises(KeyError, match=r"did you mean 'array.chunk_size'\?"):
+        config.get("chunk_size")
+    with pytest.raises(KeyError, match=r"did you mean 'retries'\?"):
+        config.set(retry=1)
+
+
+def test_a_bad_value_changes_nothing() -> None:
+    before = config.settings()
+    with pytest.raises(ValueError, match="retries: -1 is no number of times"):
+        config.set(num_threads=1, retries=-1)
+    with pytest.raises(ValueError, match="neither True nor False"):
+        config.set(num_threads=1, tokenize__ensure_deterministic="maybe")
+    assert config.settings() == before
+
+
+def test_settings_are_the_processs() -> None:
+    import threading
+
+    seen = []
+    with config.set(retries=3):
+        thread = threading.Thread(target=lambda: seen.append(config.get("retries")))
+        thread.start()
+        thread.join()
+    assert seen == [3]
+
+    def work(n: int) -> None:
+        for i in range(300):
+            with config.set(retries=n * 1000 + i):
+                config.settings()
+
+    # Blocks that do not overlap for one setting put it back exactly, whatever other threads set.
+    def other() -> None:
+        for i in range(300):
+            with config.set(num_threads=i + 1):
+                assert config.get("num_threads") == i + 1
+
+    before = config.settings()
+    threads = [threading.Thread(target=work, args=(1,)), threading.Thread(target=other)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    assert config.settings() == before
+
+
+KERNELS = """
+import pantile.array as da
+from pantile import _native
+x = da.arange(3_000_000, dtype="f8", chunks=1_000_000)
+assert float((x * 2 + 1).sum().compute()) == 9e12
+stats = _native.kernel_stats()
+print(stats["built"], stats["loaded"])
+"""
+
+
+def test_kernels_are_kept_in_cache_dir(tmp_path) -> None:
+    folder = str(tmp_path / "kernels" / "of mine")
+    built, loaded = map(int, python(KERNELS, PANTILE_CACHE_DIR=folder).stdout.split())
+    assert built > 0
+    assert loaded == 0
+    assert python(KERNELS, PANTILE_CACHE_DIR=folder).stdout.split() == ["0", str(built)]
+    again = python(f"from pantile import config; config.set(cache_dir={folder!r})" + KERNELS)
+    assert again.stdout.split() == ["0", str(built)]
+    without = python(KERNELS, PANTILE_CACHE_DIR="")
+    assert without.stdout.split() == [str(built), "0"]
+
+
+def test_a_cache_dir_that_cannot_be_used(tmp_path) -> None:
+    (tmp_path / "file").write_text("")
+    done = python(KERNELS, PANTILE_CACHE_DIR=str(tmp_path / "file" / "below"))
+    assert "PANTILE_CACHE_DIR: " in done.stderr
+    assert "cannot be used as a folder for compiled kernels: Not a directory" in done.stderr
+    late = python(
+        "import warnings"
+        + KERNELS
+        + f"from pantile import config; config.set(cache_dir={str(tmp_path)!r})"
+        + KERNELS
+    )
+    assert late.stderr.count("has no effect: kernels were compiled before it was set") == 1
 
 
 def test_sizes() -> None:

@@ -22,11 +22,12 @@ use pantile_array::source::{MemorySource, Source};
 use pantile_array::{Expr as Node, Kind, Value, pool};
 use pantile_exec::{CancelToken, Executor, Options, Pool, check_fits, run_with_stats};
 use pantile_graph::{Graph, Observer, order, peak_memory_workers};
+use pantile_jit_llvm::{LlvmBackend, LlvmOptions};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PySlice, PyTuple};
 use smallvec::SmallVec;
 use std::path::PathBuf;
-use std::sync::{Arc, Once};
+use std::sync::{Arc, OnceLock};
 
 pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_function(wrap_pyfunction!(compute, m)?)?;
@@ -100,20 +101,24 @@ impl RunOptions {
     }
 }
 
-/// The LLVM backend is made when the first graph runs, not at import.
+/// Made when the first graph runs, not at import. `None` where this machine has none: then everything is interpreted.
+static BACKEND: OnceLock<Option<Arc<LlvmBackend>>> = OnceLock::new();
+
 fn backend() {
-    static ONCE: Once = Once::new();
-    ONCE.call_once(|| {
-        if let Ok(backend) = pantile_jit_llvm::LlvmBackend::new(llvm_options()) {
-            kernels::set_backend(Arc::new(backend));
-        }
+    BACKEND.get_or_init(|| {
+        let options = llvm_options();
+        let plain = LlvmOptions { cache_folder: None, ..options.clone() };
+        // The folder was there when it was set. If it has gone since, kernels are compiled each time.
+        let backend = Arc::new(LlvmBackend::new(options).or_else(|_| LlvmBackend::new(plain)).ok()?);
+        kernels::set_backend(backend.clone());
+        Some(backend)
     });
 }
 
 static CACHE_DIR: parking_lot::Mutex<Option<PathBuf>> = parking_lot::Mutex::new(None);
 
-fn llvm_options() -> pantile_jit_llvm::LlvmOptions {
-    pantile_jit_llvm::LlvmOptions { cache_folder: CACHE_DIR.lock().clone(), ..Default::default() }
+fn llvm_options() -> LlvmOptions {
+    LlvmOptions { cache_folder: CACHE_DIR.lock().clone(), ..Default::default() }
 }
 
 /// Runs a plan with the GIL released, and gives the outputs' values.
@@ -651,6 +656,9 @@ fn kernel_stats(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
     d.set_item("compiled", s.compiled)?;
     d.set_item("interpreted_calls", s.interpreted_calls)?;
     d.set_item("compiled_calls", s.compiled_calls)?;
+    let backend = BACKEND.get().and_then(Option::as_ref);
+    d.set_item("built", backend.map_or(0, |b| b.kernels_compiled()))?;
+    d.set_item("loaded", backend.and_then(|b| b.cache_counts()).map_or(0, |c| c.hits))?;
     Ok(d)
 }
 
@@ -696,7 +704,16 @@ fn set_threads(n: usize) -> usize {
     Pool::init_global(n).threads()
 }
 
+/// Sets the folder for compiled kernels; false if it is too late for another one.
 #[pyfunction]
-fn set_cache_dir(path: Option<PathBuf>) {
-    *CACHE_DIR.lock() = path;
+fn set_cache_dir(path: Option<PathBuf>) -> bool {
+    let mut folder = CACHE_DIR.lock();
+    if *folder == path {
+        return true;
+    }
+    if BACKEND.get().is_some() {
+        return false;
+    }
+    *folder = path;
+    true
 }
