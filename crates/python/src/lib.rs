@@ -22,6 +22,7 @@ mod progress;
 mod pyop;
 mod random;
 mod source;
+mod tokenize;
 
 use pyo3::prelude::*;
 
@@ -39,5 +40,6 @@ fn _native(m: &Bound<'_, PyModule>) -> PyResult<()> {
     files::register(m)?;
     pyop::register(m)?;
     compute::register(m)?;
+    tokenize::register(m)?;
     Ok(())
 }

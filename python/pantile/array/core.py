@@ -360,6 +360,9 @@ class Array:
     def __reduce__(self) -> Any:
         raise TypeError("a lazy array cannot be pickled; compute it first, or store it to a file")
 
+    def __pantile_tokenize__(self) -> object:
+        return "pantile.array", self._expr
+
     def __copy__(self) -> Array:
         return Array(self._expr)
 
