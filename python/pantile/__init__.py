@@ -17,13 +17,23 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pantile import array, config, diagnostics
-    from pantile._native import InternalError, MemoryLimitError, UnsupportedError, __version__
+    from pantile._delayed import delayed
+    from pantile._native import (
+        ArgumentChangedError,
+        Delayed,
+        InternalError,
+        MemoryLimitError,
+        UnsupportedError,
+        __version__,
+    )
     from pantile._run import compute, persist
     from pantile._tokenize import normalize_token, tokenize
     from pantile.annotations import annotate, get_annotations
     from pantile.diagnostics import explain, visualize
 
 __all__ = [
+    "ArgumentChangedError",
+    "Delayed",
     "InternalError",
     "MemoryLimitError",
     "UnsupportedError",
@@ -32,6 +42,7 @@ __all__ = [
     "array",
     "compute",
     "config",
+    "delayed",
     "diagnostics",
     "explain",
     "get_annotations",
@@ -44,7 +55,10 @@ __all__ = [
 # Where each name comes from; the parts are modules of that name.
 _PARTS = ("array", "config", "diagnostics")
 _NAMES = {
+    "ArgumentChangedError": "pantile._native",
+    "Delayed": "pantile._native",
     "compute": "pantile._run",
+    "delayed": "pantile._delayed",
     "persist": "pantile._run",
     "annotate": "pantile.annotations",
     "get_annotations": "pantile.annotations",

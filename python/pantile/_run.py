@@ -88,28 +88,65 @@ def _collect(value: Any, found: list[Any], kind: type) -> None:
             _collect(v, found, kind)
 
 
-def _replace(value: Any, results: dict[int, Any], kind: type) -> Any:
-    if isinstance(value, kind):
+def _replace(value: Any, results: dict[int, Any]) -> Any:
+    if id(value) in results:
         return results[id(value)]
     if type(value) in (list, tuple, set, frozenset):
-        return type(value)(_replace(v, results, kind) for v in value)
+        return type(value)(_replace(v, results) for v in value)
     if type(value) is dict:
-        return {k: _replace(v, results, kind) for k, v in value.items()}
+        return {k: _replace(v, results) for k, v in value.items()}
     return value
 
 
-def compute(*args: Any) -> tuple[Any, ...]:
-    """Computes several arrays in one run, so that what they share is computed once.
+def _choices(executor: str | None, scheduler: str | None, num_workers: int | None) -> dict[str, Any]:
+    """The settings that arguments of a run stand for. `scheduler` and its names are Dask's."""
+    if scheduler is not None:
+        if executor is not None:
+            raise TypeError("executor and scheduler are the same; pass one of them")
+        executor = {"synchronous": "sync", "single-threaded": "sync", "threading": "threads"}.get(
+            scheduler, scheduler
+        )
+    chosen: dict[str, Any] = {}
+    if executor is not None:
+        chosen["executor"] = executor
+    if num_workers is not None:
+        chosen["num_threads"] = num_workers
+    return chosen
+
+
+def compute(
+    *args: Any,
+    executor: str | None = None,
+    scheduler: str | None = None,
+    num_workers: int | None = None,
+    traverse: bool = True,
+) -> tuple[Any, ...]:
+    """Computes several arrays, delayed values and bags in one run, so that what they share is computed once.
 
     Parameters
     ----------
-    *args : Array or any object
-        Arrays, also inside lists, tuples, sets and dictionaries. Anything else is returned as it is.
+    *args : Array, Delayed, Bag or any object
+        Also inside lists, tuples, sets, dictionaries and dataclasses. Anything else is returned as it is.
+    executor : str, optional
+        Where Python functions run: ``"threads"``, ``"sync"`` or ``"processes"``; the setting `executor`.
+    scheduler : str, optional
+        The same by Dask's name.
+    num_workers : int, optional
+        How many threads or processes; the setting `num_threads`.
+    traverse : bool, optional
+        Whether containers among the arguments are searched.
 
     Returns
     -------
     tuple
-        For each argument the same with NumPy arrays (or scalars) in the arrays' places.
+        For each argument the same with values (NumPy arrays or scalars in the places of arrays).
+
+    Raises
+    ------
+    MemoryLimitError
+        The result or a task does not fit the memory limit.
+    Exception
+        What a function has raised, with a note of the call that failed and the line that built it.
 
     Examples
     --------
@@ -119,30 +156,48 @@ def compute(*args: Any) -> tuple[Any, ...]:
     >>> low, high = pantile.compute(x.min(), x.max())
     >>> int(low), int(high)
     (0, 4)
+    >>> double = pantile.delayed(lambda value: 2 * value)
+    >>> pantile.compute(double(2), [double(3), "and"], executor="sync")
+    (4, [6, 'and'])
     """
+    chosen = _choices(executor, scheduler, num_workers)
+    if chosen:
+        with config.set(chosen):
+            return compute(*args, traverse=traverse)
+    if all(type(a) is _native.Delayed for a in args):
+        return tuple(_compute_nodes(args))
     from pantile.array.core import Array
 
-    found: list[Any] = []
-    _collect(args, found, Array)
-    if not found:
-        return args
-    values = compute_exprs([a._expr for a in found])
-    results = {id(a): v for a, v in zip(found, values, strict=True)}
-    return tuple(_replace(arg, results, Array) for arg in args)
+    if all(isinstance(a, Array) for a in args):
+        return tuple(compute_exprs([a._expr for a in args]))
+    if not traverse:
+        return tuple(_compute_nodes([_native.delayed(a, None, None, None, False) for a in args]))
+    return tuple(_compute_nodes([_native.delayed(a) for a in args]))
 
 
-def persist(*args: Any) -> tuple[Any, ...]:
-    """Computes arrays and keeps their blocks in memory, in one run.
+def _compute_nodes(nodes: Sequence[Any]) -> list[Any]:
+    """The values of nodes. Arrays among their arguments are computed first, all in one run."""
+    graph = _native.delayed_graph(nodes)
+    arrays = compute_exprs([a._expr for a in graph.arrays]) if graph.arrays else []
+    return run(lambda opts: graph.run(opts, arrays))
+
+
+def persist(
+    *args: Any, executor: str | None = None, scheduler: str | None = None, num_workers: int | None = None
+) -> tuple[Any, ...]:
+    """Computes arrays and delayed values and keeps their blocks and values in memory.
 
     Parameters
     ----------
-    *args : Array or any object
+    *args : Array, Delayed or any object
+        As for `compute`.
+    executor, scheduler, num_workers : optional
         As for `compute`.
 
     Returns
     -------
     tuple
-        The same arrays, whose blocks are there now.
+        The same arrays and delayed values, whose blocks and values are there now.
 
     Examples
     --------
@@ -154,10 +209,21 @@ def persist(*args: Any) -> tuple[Any, ...]:
     """
     from pantile.array.core import Array
 
+    chosen = _choices(executor, scheduler, num_workers)
+    if chosen:
+        with config.set(chosen):
+            return persist(*args)
     found: list[Any] = []
     _collect(args, found, Array)
-    if not found:
-        return args
-    values = run(lambda opts: _native.persist([a._expr for a in found], opts))
-    results = {id(a): Array(v) for a, v in zip(found, values, strict=True)}
-    return tuple(_replace(arg, results, Array) for arg in args)
+    kept: dict[int, Any] = {}
+    if found:
+        blocks = run(lambda opts: _native.persist([a._expr for a in found], opts))
+        kept = {id(a): Array(v) for a, v in zip(found, blocks, strict=True)}
+    nodes: list[Any] = []
+    _collect(args, nodes, _native.Delayed)
+    if nodes:
+        values = _compute_nodes(nodes)
+        kept.update(
+            (id(n), _native.delayed(v, n.key, None, None, False)) for n, v in zip(nodes, values, strict=True)
+        )
+    return tuple(_replace(arg, kept) for arg in args)

@@ -15,6 +15,7 @@ from functools import wraps
 from types import TracebackType
 from typing import Any, ParamSpec, TypeVar
 
+from pantile import _native
 from pantile.config import EXECUTORS
 
 __all__ = ["annotate", "get_annotations"]
@@ -29,6 +30,7 @@ _outer: ContextVar[tuple[dict[str, Any] | None, ...]] = ContextVar("pantile.anno
 
 # The annotations in force, None where there are none. Asked for each node that is built, so it is the variable's own method.
 current: Callable[[], dict[str, Any] | None] = _current.get
+_native._annotations_from(current)
 
 
 def _integer(key: str, value: Any) -> int:

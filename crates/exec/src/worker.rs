@@ -120,12 +120,13 @@ impl<R: Runner> Run<'_, R> {
         gate: &Arc<Gate>,
         mut leave: impl FnMut() -> bool,
     ) -> Left {
+        let mut asked = false;
         loop {
             if self.ended() {
                 self.active.fetch_sub(1, Ordering::SeqCst);
                 return Left::Ended;
             }
-            if leave() {
+            if asked || leave() {
                 self.active.fetch_sub(1, Ordering::SeqCst);
                 if self.has_work() {
                     self.wake(gate);
@@ -134,7 +135,7 @@ impl<R: Runner> Run<'_, R> {
             }
             let epoch = self.pressure.epoch();
             if let Some(task) = self.next(local, gate) {
-                self.run_task(local, task);
+                asked = self.run_from(local, gate, task, &mut leave);
                 continue;
             }
             if self.look_around(epoch) {
@@ -146,6 +147,38 @@ impl<R: Runner> Run<'_, R> {
                 return Left::Idle;
             }
         }
+    }
+
+    /// Runs a task that was taken, and if it batches, what follows it in the same batch. The answer is whether the worker was
+    /// told to leave.
+    fn run_from(
+        &self,
+        local: &mut Local<R::Value>,
+        gate: &Arc<Gate>,
+        task: Admitted,
+        leave: &mut dyn FnMut() -> bool,
+    ) -> bool {
+        let mut taken = Some(task);
+        let mut asked = false;
+        while let Some(task) = taken.take() {
+            if !self.runner.batches(self.graph.task(task.id)) {
+                self.run_task(local, task);
+                break;
+            }
+            let mut next = Some(task);
+            self.runner.batch(&mut || {
+                while let Some(task) = next.take_if(|task| self.runner.batches(self.graph.task(task.id))) {
+                    self.run_task(local, task);
+                    asked = leave();
+                    if asked || self.ended() {
+                        return;
+                    }
+                    next = self.next(local, gate);
+                }
+            });
+            taken = next;
+        }
+        asked
     }
 
     /// Counts the calling thread among the workers, unless there are enough.

@@ -21,6 +21,18 @@ pub trait Runner: Send + Sync {
     /// itself the sole owner of a value may write into it.
     fn run(&self, task: TaskRef, inputs: &mut Vec<Self::Value>) -> Result<Self::Value, Self::Error>;
 
+    /// Whether tasks like this one gain from being run several at a time inside `batch`: Python functions do, which need the
+    /// interpreter's lock.
+    fn batches(&self, _task: TaskRef) -> bool {
+        false
+    }
+
+    /// Calls `body` where such tasks run fast. The executor takes, runs and finishes tasks in `body` until the next one that it
+    /// would take does not batch, or there is none.
+    fn batch(&self, body: &mut dyn FnMut()) {
+        body();
+    }
+
     /// The memory that `value` holds on to, in bytes. Memory that somebody else owns (a user's array) counts as zero.
     fn nbytes(&self, value: &Self::Value) -> u64;
 

@@ -2,7 +2,7 @@
 
 use crate::block::to_numpy;
 use crate::convert::node;
-use crate::error::{MemoryLimitError, OrRaise, array_error, raised, run_error};
+use crate::error::{MemoryLimitError, OrRaise, array_error, raised, run_error, task_error};
 use crate::expr::Expr;
 use crate::files::NativeTarget;
 use crate::interrupt::interrupt;
@@ -21,7 +21,7 @@ use pantile_array::plan::{Plan, PlanRunner};
 use pantile_array::source::{MemorySource, Source};
 use pantile_array::{Expr as Node, Kind, Value, pool};
 use pantile_exec::{CancelToken, Executor, Options, Pool, check_fits, run_with_stats};
-use pantile_graph::{Graph, Observer, order, peak_memory_workers};
+use pantile_graph::{Graph, Observer, Order, Runner, order, peak_memory_workers};
 use pantile_jit_llvm::{LlvmBackend, LlvmOptions};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PySlice, PyTuple};
@@ -49,16 +49,18 @@ pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
 }
 
 /// What the Python layer chose for a run.
-struct RunOptions {
+pub struct RunOptions {
     sync: bool,
     threads: usize,
     limit: Option<u64>,
     spill_dir: Option<PathBuf>,
     progress: Vec<Py<Progress>>,
+    /// How often a Python call that fails is tried again.
+    pub retries: u32,
 }
 
 impl RunOptions {
-    fn new(options: &Bound<'_, PyDict>) -> PyResult<RunOptions> {
+    pub fn new(options: &Bound<'_, PyDict>) -> PyResult<RunOptions> {
         let get = |key: &str| -> PyResult<Option<Bound<'_, PyAny>>> {
             Ok(options.get_item(key)?.filter(|v| !v.is_none()))
         };
@@ -69,6 +71,7 @@ impl RunOptions {
             limit: get("limit")?.map(|v| v.extract()).transpose()?,
             spill_dir: get("spill_dir")?.map(|v| v.extract()).transpose()?,
             progress: get("progress")?.map(|v| v.extract()).transpose()?.unwrap_or_default(),
+            retries: get("retries")?.map(|v| v.extract()).transpose()?.unwrap_or(0),
         })
     }
 
@@ -93,6 +96,11 @@ impl RunOptions {
         let pool: &'static Pool = Box::leak(Box::new(pool));
         others.push(pool);
         Ok(pool)
+    }
+
+    /// What values and tasks may take.
+    pub fn limit_for_values(&self) -> Option<u64> {
+        self.limit.map(left_for_blocks)
     }
 
     fn lowering(&self) -> lower::Options {
@@ -145,14 +153,41 @@ fn run_plan(py: Python<'_>, plan: &Plan, options: &RunOptions, reserved: u64) ->
             MemoryLimitError::new_err(text)
         })?;
     }
+    let runner = PlanRunner { plan };
+    let setting = Setting { options, limit, cancel: CancelToken::new(), number: plan.number() };
+    run_graph(py, &graph, &order, &runner, &setting, |e| task_error(py, e))
+}
+
+/// How one graph is run.
+pub struct Setting<'a> {
+    pub options: &'a RunOptions,
+    /// What values and running tasks may take, in bytes.
+    pub limit: Option<u64>,
+    /// Set when the run is interrupted.
+    pub cancel: CancelToken,
+    /// Tells this run's calls of Python functions from those of others.
+    pub number: usize,
+}
+
+/// Runs a graph with the GIL released, and gives the values of its outputs. `task_error` makes an exception of a task's error.
+pub fn run_graph<R: Runner>(
+    py: Python<'_>,
+    graph: &Graph,
+    order: &Order,
+    runner: &R,
+    setting: &Setting<'_>,
+    task_error: impl FnOnce(R::Error) -> PyErr,
+) -> PyResult<Vec<R::Value>>
+where
+    R::Error: std::fmt::Display,
+{
+    let options = setting.options;
     let mut observers: Vec<Arc<dyn Observer>> = Vec::new();
     for p in &options.progress {
-        p.get().begin(plan.layers.iter().map(|l| l.label().to_string()));
+        p.get().begin(graph.labels().iter().map(|l| l.to_string()));
         observers.push(p.get().counters.clone());
     }
     let threads = if options.sync { None } else { Some(options.pool()?) };
-    let runner = PlanRunner { plan };
-    let cancel = CancelToken::new();
     let signal: parking_lot::Mutex<Option<PyErr>> = parking_lot::Mutex::new(None);
     let result = py.detach(|| {
         let interrupted = || {
@@ -160,25 +195,26 @@ fn run_plan(py: Python<'_>, plan: &Plan, options: &RunOptions, reserved: u64) ->
                 Ok(()) => false,
                 Err(e) => {
                     *signal.lock() = Some(e);
-                    interrupt(py, plan.number());
+                    setting.cancel.cancel();
+                    interrupt(py, setting.number);
                     true
                 }
             })
         };
         let options = Options {
             executor: threads.map_or(Executor::Sync, Executor::Threads),
-            limit_bytes: limit,
+            limit_bytes: setting.limit,
             spill_dir: options.spill_dir.clone(),
-            cancel: Some(cancel),
+            cancel: Some(setting.cancel.clone()),
             check_interrupt: Some(&interrupted),
             observers: &observers,
         };
-        run_with_stats(&graph, &order, &runner, &options)
+        run_with_stats(graph, order, runner, &options)
     });
     match (result.0, signal.into_inner()) {
         // What the user's signal handler raised, whichever task noticed first.
         (Err(_), Some(raised)) => Err(raised),
-        (result, _) => result.map_err(|e| run_error(py, e)),
+        (result, _) => result.map_err(|e| run_error(py, e, task_error)),
     }
 }
 

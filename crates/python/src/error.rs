@@ -105,15 +105,22 @@ impl<T> OrRaise<T> for Result<T, pantile_types::TypeError> {
     }
 }
 
-/// The exception for a run that failed, with a note about where.
-pub fn run_error(py: Python<'_>, e: RunError<TaskError>) -> PyErr {
+/// The exception for a block that could not be computed, with a note about where.
+pub fn task_error(py: Python<'_>, error: TaskError) -> PyErr {
+    let note = error.note();
+    let err = array_error(py, error.error);
+    let _ = err.value(py).call_method1("add_note", (note,));
+    err
+}
+
+/// The exception for a run that failed.
+pub fn run_error<E: std::fmt::Display>(
+    py: Python<'_>,
+    e: RunError<E>,
+    task_error: impl FnOnce(E) -> PyErr,
+) -> PyErr {
     match e {
-        RunError::Task { error, .. } => {
-            let note = error.note();
-            let err = array_error(py, error.error);
-            let _ = err.value(py).call_method1("add_note", (note,));
-            err
-        }
+        RunError::Task { error, .. } => task_error(error),
         RunError::Interrupted => match py.check_signals() {
             Err(e) => e,
             Ok(()) => PyKeyboardInterrupt::new_err(()),

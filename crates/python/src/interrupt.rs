@@ -14,9 +14,9 @@ use pyo3::prelude::*;
 use std::ffi::c_long;
 use std::marker::PhantomData;
 
-/// A function that runs: of which plan, on which of Python's threads, and whether it was asked to stop.
+/// A function that runs: of which run, on which of Python's threads, and whether it was asked to stop.
 struct Call {
-    plan: usize,
+    run: usize,
     thread: c_long,
     asked: bool,
 }
@@ -30,11 +30,11 @@ pub struct InCall<'py> {
 }
 
 impl<'py> InCall<'py> {
-    /// Begins a call of the plan that this thread runs a task of.
-    pub fn begin(_py: Python<'py>) -> InCall<'py> {
+    /// Begins calls of a run: of the plan that this thread runs a task of, or another number that no other run has.
+    pub fn begin(_py: Python<'py>, run: usize) -> InCall<'py> {
         // SAFETY: the function only asks for this thread's number.
         let thread = unsafe { ffi::PyThread_get_thread_ident() } as c_long;
-        CALLS.lock().push(Call { plan: pantile_array::plan::current(), thread, asked: false });
+        CALLS.lock().push(Call { run, thread, asked: false });
         InCall { thread, _gil: PhantomData }
     }
 }
@@ -51,10 +51,10 @@ impl Drop for InCall<'_> {
     }
 }
 
-/// Raises `KeyboardInterrupt` in the functions of a plan that run now.
-pub fn interrupt(py: Python<'_>, plan: usize) {
+/// Raises `KeyboardInterrupt` in the functions of a run that are being called now.
+pub fn interrupt(py: Python<'_>, run: usize) {
     let class = py.get_type::<PyKeyboardInterrupt>();
-    for call in CALLS.lock().iter_mut().filter(|c| c.plan == plan && !c.asked) {
+    for call in CALLS.lock().iter_mut().filter(|c| c.run == run && !c.asked) {
         call.asked = true;
         // SAFETY: the GIL is held, as `py` shows, and the class lives as long as the interpreter.
         unsafe { ffi::PyThreadState_SetAsyncExc(call.thread, class.as_ptr()) };

@@ -11,6 +11,7 @@
 mod block;
 mod compute;
 mod convert;
+mod delayed;
 mod error;
 mod expr;
 mod files;
@@ -40,6 +41,7 @@ fn _native(m: &Bound<'_, PyModule>) -> PyResult<()> {
     files::register(m)?;
     pyop::register(m)?;
     compute::register(m)?;
+    delayed::register(m)?;
     tokenize::register(m)?;
     Ok(())
 }

@@ -122,7 +122,7 @@ impl PythonOp {
                 }
             });
         }
-        let called = InCall::begin(py);
+        let called = InCall::begin(py, pantile_array::plan::current());
         let result = self.function.bind(py).call1(PyTuple::new(py, args)?);
         drop(called);
         if let Err(e) = &result

@@ -120,7 +120,6 @@ thread_local! {
 }
 
 /// The token of an object, under the setting `tokenize.ensure_deterministic`.
-#[allow(dead_code, reason = "for Rust callers: a pure call gets its key from it")]
 pub fn token(py: Python<'_>, object: &Bound<'_, PyAny>) -> PyResult<u128> {
     within(None, || {
         let mut walker = Walker::new(py);

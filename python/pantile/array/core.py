@@ -363,6 +363,9 @@ class Array:
     def __pantile_tokenize__(self) -> object:
         return "pantile.array", self._expr
 
+    def __pantile_graph__(self) -> None:
+        """An array as an argument of a delayed call: it has no nodes, but an engine of its own."""
+
     def __copy__(self) -> Array:
         return Array(self._expr)
 

@@ -1,0 +1,366 @@
+//! Arguments: which of them are nodes, which hold nodes inside, and which must not change until the call runs.
+//!
+//! A list that holds a node is replaced by a `Packed`, which has a copy of the list's structure; when the call runs, it is built
+//! anew with values in the nodes' places. A list without nodes stays the user's own; what it held is remembered, so that a change
+//! between building and running is noticed.
+
+use super::node::Delayed;
+use parking_lot::Mutex;
+use pyo3::exceptions::{PyRecursionError, PyTypeError};
+use pyo3::ffi;
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::{PyDict, PyFrozenSet, PyList, PySet, PySlice, PyTuple, PyType};
+use rustc_hash::FxHashMap;
+use std::hash::{Hash, Hasher};
+
+/// Containers may be nested so deep.
+const DEEPEST: usize = 2000;
+
+/// What can be built anew.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Shape {
+    List,
+    Tuple,
+    Set,
+    FrozenSet,
+    /// Keys and values in turn.
+    Dict,
+    Slice,
+    /// A namedtuple: its class comes first.
+    Named,
+    /// A dataclass: the instance comes first, then names and values in turn.
+    Dataclass,
+}
+
+/// A container that holds nodes at some depth.
+#[pyclass(frozen, module = "pantile._native")]
+pub struct Packed {
+    pub shape: Shape,
+    pub items: Py<PyTuple>,
+}
+
+#[pymethods]
+impl Packed {
+    fn __traverse__(&self, visit: pyo3::PyVisit<'_>) -> Result<(), pyo3::PyTraverseError> {
+        visit.call(&self.items)
+    }
+    fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
+        let make = py.get_type::<Packed>().getattr("_restored")?.unbind();
+        (make, (self.shape as u8, self.items.clone_ref(py))).into_pyobject(py)
+    }
+    #[staticmethod]
+    fn _restored(shape: u8, items: Py<PyTuple>) -> PyResult<Packed> {
+        use Shape::{Dataclass, Dict, FrozenSet, List, Named, Set, Slice, Tuple};
+        let shapes = [List, Tuple, Set, FrozenSet, Dict, Slice, Named, Dataclass];
+        let shape = *shapes.get(usize::from(shape)).ok_or_else(|| {
+            PyTypeError::new_err("a pickled argument of a shape that this version does not know")
+        })?;
+        Ok(Packed { shape, items })
+    }
+}
+
+/// What a type means as an argument.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Class {
+    Plain,
+    Node,
+    Packed,
+    List,
+    Tuple,
+    Set,
+    FrozenSet,
+    Dict,
+    Slice,
+    Named,
+    Dataclass,
+    Collection,
+    Generator,
+}
+
+/// Types that were looked at. They are kept alive, so that an address stands for one type only.
+static CLASSES: Mutex<Option<Classes>> = Mutex::new(None);
+
+type Classes = FxHashMap<usize, (Class, Py<PyType>)>;
+
+/// So many types are remembered; a program that makes more of them starts again.
+const MOST_CLASSES: usize = 4096;
+
+fn class_of(value: &Bound<'_, PyAny>) -> PyResult<Class> {
+    // SAFETY: every object has a type.
+    let address = unsafe { ffi::Py_TYPE(value.as_ptr()) } as usize;
+    if let Some((class, _)) = CLASSES.lock().as_ref().and_then(|known| known.get(&address)) {
+        return Ok(*class);
+    }
+    let class = classify(value)?;
+    let ty = value.get_type().unbind();
+    let forgotten = {
+        let mut known = CLASSES.lock();
+        let known = known.get_or_insert_with(FxHashMap::default);
+        let forgotten = (known.len() >= MOST_CLASSES).then(|| std::mem::take(known));
+        known.insert(address, (class, ty));
+        forgotten
+    };
+    // Outside the lock: the end of a type may run code.
+    drop(forgotten);
+    Ok(class)
+}
+
+fn classify(value: &Bound<'_, PyAny>) -> PyResult<Class> {
+    let py = value.py();
+    let ty = value.get_type();
+    let exact = [
+        (py.get_type::<PyList>(), Class::List),
+        (py.get_type::<PyTuple>(), Class::Tuple),
+        (py.get_type::<PySet>(), Class::Set),
+        (py.get_type::<PyFrozenSet>(), Class::FrozenSet),
+        (py.get_type::<PyDict>(), Class::Dict),
+        (py.get_type::<PySlice>(), Class::Slice),
+        (py.get_type::<Delayed>(), Class::Node),
+        (py.get_type::<Packed>(), Class::Packed),
+    ];
+    if let Some((_, class)) = exact.iter().find(|(t, _)| t.is(&ty)) {
+        return Ok(*class);
+    }
+    if ty.hasattr(intern!(py, "__pantile_graph__"))? {
+        return Ok(Class::Collection);
+    }
+    if ty.hasattr(intern!(py, "__dataclass_fields__"))? {
+        return Ok(Class::Dataclass);
+    }
+    if value.is_instance_of::<PyTuple>() && ty.hasattr(intern!(py, "_fields"))? {
+        return Ok(Class::Named);
+    }
+    static GENERATOR: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    let generator = GENERATOR
+        .get_or_try_init(py, || PyResult::Ok(py.import("types")?.getattr("GeneratorType")?.unbind()))?;
+    if ty.is(generator.bind(py)) {
+        return Ok(Class::Generator);
+    }
+    Ok(Class::Plain)
+}
+
+/// What was found in an argument.
+pub enum Found<'py> {
+    /// No node, and nothing that can change.
+    Plain,
+    /// No node; the fingerprint of a container that can change.
+    Changeable(u64),
+    /// This stands for the argument.
+    Instead(Bound<'py, PyAny>),
+    /// The argument is itself a node.
+    Node,
+}
+
+/// Looks into an argument. Without `traverse` containers are taken as they are.
+pub fn look<'py>(value: &Bound<'py, PyAny>, traverse: bool) -> PyResult<Found<'py>> {
+    if is_simple(value) {
+        return Ok(Found::Plain);
+    }
+    match class_of(value)? {
+        Class::Plain => Ok(Found::Plain),
+        Class::Node => Ok(Found::Node),
+        Class::Packed => Ok(Found::Instead(value.clone())),
+        Class::Collection => collection(value).map(Found::Instead),
+        Class::Generator => Err(generator_error(value)),
+        _ if !traverse => Ok(Found::Plain),
+        Class::Dataclass if value.is_instance_of::<PyType>() => Ok(Found::Plain),
+        _ => {
+            let mut print = Print::default();
+            match pack(value, &mut print, 0)? {
+                Some(packed) => Ok(Found::Instead(packed)),
+                None if print.changeable => Ok(Found::Changeable(print.hash.finish())),
+                None => Ok(Found::Plain),
+            }
+        }
+    }
+}
+
+/// The fingerprint of a container, as `look` gave it.
+pub fn fingerprint(value: &Bound<'_, PyAny>) -> PyResult<u64> {
+    let mut print = Print::default();
+    pack(value, &mut print, 0)?;
+    Ok(print.hash.finish())
+}
+
+/// Numbers, strings and None: most arguments, told without a look-up.
+fn is_simple(value: &Bound<'_, PyAny>) -> bool {
+    let p = value.as_ptr();
+    // SAFETY: these look at the object's type only.
+    unsafe {
+        ffi::PyLong_CheckExact(p) != 0
+            || ffi::PyFloat_CheckExact(p) != 0
+            || ffi::PyUnicode_CheckExact(p) != 0
+            || ffi::PyBool_Check(p) != 0
+            || value.is_none()
+            || ffi::PyBytes_CheckExact(p) != 0
+    }
+}
+
+fn generator_error(value: &Bound<'_, PyAny>) -> PyErr {
+    let name = value.getattr("__name__").and_then(|n| n.extract::<String>()).unwrap_or_default();
+    PyTypeError::new_err(format!(
+        "a generator ({name}) cannot be an argument of a delayed call: it can be used once only, and the call may run on another \
+         thread, in another process or more than once. Pass list({name}) instead"
+    ))
+}
+
+/// The node that gives a collection's value. An array gives no nodes: it has an engine of its own.
+fn collection<'py>(value: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    let py = value.py();
+    let graph = value.call_method0(intern!(py, "__pantile_graph__"))?;
+    if graph.is_none() {
+        return Ok(Bound::new(py, Delayed::array(value))?.into_any());
+    }
+    let (nodes, finish): (Bound<'py, PyAny>, Bound<'py, PyAny>) = graph.extract()?;
+    let node = Delayed::call(&finish, PyTuple::new(py, [nodes])?, None)?;
+    Ok(Bound::new(py, node)?.into_any())
+}
+
+/// What a container holds, by identity.
+#[derive(Default)]
+struct Print {
+    hash: rustc_hash::FxHasher,
+    changeable: bool,
+}
+
+/// The `Packed` for a container that holds a node somewhere, else `None`.
+fn pack<'py>(
+    value: &Bound<'py, PyAny>,
+    print: &mut Print,
+    depth: usize,
+) -> PyResult<Option<Bound<'py, PyAny>>> {
+    let py = value.py();
+    if is_simple(value) {
+        (value.as_ptr() as usize).hash(&mut print.hash);
+        return Ok(None);
+    }
+    let class = class_of(value)?;
+    let shape = match class {
+        Class::Node | Class::Packed => return Ok(Some(value.clone())),
+        Class::Collection => return collection(value).map(Some),
+        Class::Generator => return Err(generator_error(value)),
+        Class::Plain => {
+            (value.as_ptr() as usize).hash(&mut print.hash);
+            return Ok(None);
+        }
+        Class::List => Shape::List,
+        Class::Tuple => Shape::Tuple,
+        Class::Set => Shape::Set,
+        Class::FrozenSet => Shape::FrozenSet,
+        Class::Dict => Shape::Dict,
+        Class::Slice => Shape::Slice,
+        Class::Named => Shape::Named,
+        Class::Dataclass if value.is_instance_of::<PyType>() => return Ok(None),
+        Class::Dataclass => Shape::Dataclass,
+    };
+    if depth == DEEPEST {
+        return Err(PyRecursionError::new_err(format!(
+            "an argument of a delayed call has containers nested more than {DEEPEST} deep (or one that holds itself)"
+        )));
+    }
+    print.changeable |= matches!(shape, Shape::List | Shape::Set | Shape::Dict);
+    let mut instead: Option<Vec<Bound<'py, PyAny>>> = None;
+    let mut seen = 0;
+    let children = children(value, shape)?;
+    let head = usize::from(matches!(shape, Shape::Named | Shape::Dataclass));
+    for (at, child) in children.iter().enumerate() {
+        seen += 1;
+        if at < head {
+            continue;
+        }
+        if let Some(packed) = pack(child, print, depth + 1)? {
+            instead.get_or_insert_with(|| children.clone())[at] = packed;
+        }
+    }
+    (shape as u8, seen).hash(&mut print.hash);
+    let Some(items) = instead else { return Ok(None) };
+    let packed = Packed { shape, items: PyTuple::new(py, items)?.unbind() };
+    Ok(Some(Bound::new(py, packed)?.into_any()))
+}
+
+/// What a container holds, in the order in which `build` wants it.
+fn children<'py>(value: &Bound<'py, PyAny>, shape: Shape) -> PyResult<Vec<Bound<'py, PyAny>>> {
+    let py = value.py();
+    Ok(match shape {
+        Shape::List => value.cast::<PyList>()?.iter().collect(),
+        Shape::Tuple => value.cast::<PyTuple>()?.iter().collect(),
+        Shape::Set | Shape::FrozenSet => value.try_iter()?.collect::<PyResult<_>>()?,
+        Shape::Dict => value.cast::<PyDict>()?.iter().flat_map(|(k, v)| [k, v]).collect(),
+        Shape::Slice => {
+            ["start", "stop", "step"].iter().map(|a| value.getattr(*a)).collect::<PyResult<_>>()?
+        }
+        Shape::Named => {
+            let mut all = vec![value.get_type().into_any()];
+            all.extend(value.cast::<PyTuple>()?.iter());
+            all
+        }
+        Shape::Dataclass => {
+            let mut all = vec![value.clone()];
+            for name in value.getattr(intern!(py, "__dataclass_fields__"))?.try_iter()? {
+                let name = name?;
+                // A field that was declared but not set has nothing to look at.
+                if let Some(field) = value.getattr_opt(name.cast::<pyo3::types::PyString>()?)? {
+                    all.push(name);
+                    all.push(field);
+                }
+            }
+            all
+        }
+    })
+}
+
+/// Calls `each` for every node in a packed container, in the order in which `unpack` asks for values.
+pub fn nodes_in<'py>(packed: &Bound<'py, Packed>, each: &mut dyn FnMut(&Bound<'py, Delayed>)) {
+    for item in packed.get().items.bind(packed.py()).iter() {
+        if let Ok(node) = item.cast_exact::<Delayed>() {
+            each(node);
+        } else if let Ok(inner) = item.cast_exact::<Packed>() {
+            nodes_in(inner, each);
+        }
+    }
+}
+
+/// Builds a container with values in the nodes' places.
+pub fn unpack<'py>(
+    packed: &Bound<'py, Packed>,
+    value: &mut dyn FnMut() -> PyResult<Bound<'py, PyAny>>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let py = packed.py();
+    let items = packed.get().items.bind(py);
+    let mut built = Vec::with_capacity(items.len());
+    for item in items.iter() {
+        built.push(if item.is_exact_instance_of::<Delayed>() {
+            value()?
+        } else if let Ok(inner) = item.cast_exact::<Packed>() {
+            unpack(inner, value)?
+        } else {
+            item
+        });
+    }
+    Ok(match packed.get().shape {
+        Shape::List => PyList::new(py, built)?.into_any(),
+        Shape::Tuple => PyTuple::new(py, built)?.into_any(),
+        Shape::Set => PySet::new(py, built)?.into_any(),
+        Shape::FrozenSet => PyFrozenSet::new(py, built)?.into_any(),
+        Shape::Dict => {
+            let dict = PyDict::new(py);
+            for pair in built.chunks_exact(2) {
+                dict.set_item(&pair[0], &pair[1])?;
+            }
+            dict.into_any()
+        }
+        Shape::Slice => py.get_type::<PySlice>().call1(PyTuple::new(py, built)?)?,
+        Shape::Named => built[0].call_method1("_make", (PyTuple::new(py, &built[1..])?,))?,
+        Shape::Dataclass => {
+            // A copy that fields are set in, as dataclasses.replace() would run __init__ and refuse fields with init=False.
+            let copy = py.import("copy")?.call_method1("copy", (&built[0],))?;
+            let set = py.import("builtins")?.getattr("object")?.getattr("__setattr__")?;
+            for pair in built[1..].chunks_exact(2) {
+                set.call1((&copy, &pair[0], &pair[1]))?;
+            }
+            copy
+        }
+    })
+}

@@ -1,0 +1,102 @@
+"""`delayed`: any Python function as a node of a graph, which runs when its result is computed.
+
+The class and the function are native (`crates/python/src/delayed/`); here are their documentation, the functions that native
+nodes call, and what draws them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Any, overload
+
+from pantile import _native
+from pantile._native import Delayed
+
+if TYPE_CHECKING:
+    pass
+
+__all__ = ["Delayed", "delayed"]
+
+
+@overload
+def delayed(
+    obj: Any, name: str | None = ..., pure: bool | None = ..., nout: int | None = ..., traverse: bool = ...
+) -> Any: ...
+@overload
+def delayed(
+    *, name: str | None = ..., pure: bool | None = ..., nout: int | None = ..., traverse: bool = ...
+) -> Callable[[Any], Any]: ...
+def delayed(
+    obj: Any = None,
+    name: str | None = None,
+    pure: bool | None = None,
+    nout: int | None = None,
+    traverse: bool = True,
+) -> Any:
+    """Makes calls of a function nodes of a graph, or an object a node.
+
+    ``delayed(f)(x, y)`` does not call ``f``: it gives a `Delayed`, which stands for the result and may be an argument of other
+    delayed calls. ``compute()`` runs what it needs, in parallel. Also a decorator.
+
+    Parameters
+    ----------
+    obj : callable or object
+        The function; or any other object, also a list, tuple, set, dictionary, slice or dataclass that holds delayed values at
+        any depth.
+    name : str, optional
+        The name for people (a function), or the key (another object); the function's own, or one that nothing else has.
+    pure : bool, optional
+        Whether equal arguments always give the same result: then equal calls are one. Default: no.
+    nout : int, optional
+        How many values the function returns. The result can then be iterated and unpacked.
+    traverse : bool, optional
+        Whether lists, tuples, sets, dictionaries, slices and dataclasses among the arguments are searched for delayed values.
+
+    Returns
+    -------
+    Delayed
+        With the operators of Python, items and attributes, each of which gives a `Delayed`. A call takes two more keyword
+        arguments: ``pantile_key_name`` (or ``dask_key_name``), the key of the result, and ``pure``, as above.
+
+    Raises
+    ------
+    TypeError
+        When a node is built: an argument is a generator, which can be used only once. When a node is used as if its value were
+        known: ``if``, ``len``, iteration without `nout`, f-strings.
+    ArgumentChangedError
+        When it is computed: a list, dictionary or set among the arguments was changed after the call was built, or a call
+        changed a result that others need too.
+
+    Notes
+    -----
+    Results that several calls need are passed to them as they are, but arrays as read-only views.
+
+    Examples
+    --------
+    >>> from pantile import delayed
+    >>> @delayed
+    ... def add(x, y):
+    ...     return x + y
+    >>> total = add(add(1, 2), 3)
+    >>> total.compute()
+    6
+    >>> delayed(sum)([add(1, 1), 5]).compute()
+    7
+    >>> low, high = delayed(lambda xs: (min(xs), max(xs)), nout=2)([3, 1, 2])
+    >>> (high - low).compute()
+    2
+    """
+    if obj is None:
+        return partial(delayed, name=name, pure=pure, nout=nout, traverse=traverse)
+    return _native.delayed(obj, name, pure, nout, traverse)
+
+
+def identity(value: Any) -> Any:
+    """The value: what a node for a container calls."""
+    return value
+
+
+def call_method(obj: Any, method: str, /, *args: Any, **kwargs: Any) -> Any:
+    """Calls a method: what ``delayed_value.method(...)`` becomes."""
+    return getattr(obj, method)(*args, **kwargs)

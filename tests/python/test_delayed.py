@@ -1,0 +1,411 @@
+"""Delayed: what calls become, what they give, and what is refused."""
+
+from __future__ import annotations
+
+import dataclasses
+import gc
+import operator
+import pickle
+import sys
+import threading
+import typing
+import weakref
+
+import numpy as np
+import pantile
+import pantile.array as da
+import pytest
+from pantile import delayed
+
+
+def inc(x):
+    return x + 1
+
+
+def add(x, y):
+    return x + y
+
+
+@dataclasses.dataclass
+class Point:
+    x: typing.Any
+    y: typing.Any = 0
+    z: typing.Any = dataclasses.field(default=7, init=False)
+
+
+class Pair(typing.NamedTuple):
+    first: typing.Any
+    second: typing.Any
+
+
+def test_calls_run_when_they_are_computed():
+    calls = []
+
+    @delayed
+    def note(x):
+        calls.append(x)
+        return x
+
+    result = note(note(1))
+    assert calls == []
+    assert result.compute() == 1
+    assert calls == [1, 1]
+
+
+@pytest.mark.parametrize("executor", ["sync", "threads"])
+def test_values_are_found_at_any_depth(executor):
+    one = delayed(inc)(0)
+    tree = {
+        "list": [one, [one, (one, {one})]],
+        "point": Point(one, [one]),
+        "pair": Pair(one, 2),
+        "frozen": frozenset([one]),
+        one: slice(one, None, one),
+    }
+    got = delayed(lambda x: x)(tree).compute(executor=executor)
+    assert got == {
+        "list": [1, [1, (1, {1})]],
+        "point": Point(1, [1]),
+        "pair": Pair(1, 2),
+        "frozen": frozenset([1]),
+        1: slice(1, None, 1),
+    }
+    assert type(got["pair"]) is Pair
+    assert got["point"].z == 7
+    (again,) = pantile.compute(tree)
+    assert again == got
+
+
+def test_keyword_arguments_and_functions_may_be_delayed():
+    function = delayed(operator.itemgetter("f"))({"f": add})
+    assert function(delayed(inc)(1), y=delayed(inc)(2)).compute() == 5
+
+
+def test_arrays_are_arguments():
+    x = da.arange(10, chunks=3)
+    total = delayed(lambda a, scale: float(a.sum()) * scale)(x + 1, [x.max()][0])
+    assert total.compute() == 55 * 9
+    value, array = pantile.compute(delayed(inc)(1), x)
+    assert value == 2
+    np.testing.assert_array_equal(array, np.arange(10))
+
+
+def test_operators():
+    x = delayed(7)
+    cases = {
+        x + 1: 8, 1 + x: 8, x - 2: 5, 2 - x: -5, x * 3: 21, 3 * x: 21, x / 2: 3.5, 14 / x: 2.0,
+        x // 2: 3, 15 // x: 2, x % 4: 3, 9 % x: 2, x**2: 49, 2**x: 128, -x: -7, +x: 7, abs(-x): 7, ~x: -8,
+        x & 3: 3, 3 & x: 3, x | 8: 15, 8 | x: 15, x ^ 1: 6, 1 ^ x: 6, x << 1: 14, 1 << x: 128, x >> 1: 3, 128 >> x: 1,
+        x < 8: True, x <= 7: True, x > 8: False, x >= 8: False, x == 7: True, x != 7: False,
+    }  # fmt: skip
+    assert list(pantile.compute(*cases)) == list(cases.values())
+    assert pow(x, 2, 10).compute() == 9
+    quotient, rest = divmod(x, 2)
+    assert pantile.compute(quotient, rest) == (3, 1)
+    m = delayed(np.eye(2))
+    np.testing.assert_array_equal((m @ np.ones(2)).compute(), np.ones(2))
+
+
+def test_items_attributes_and_methods():
+    text = delayed("a b c")
+    assert text.split(" ")[1].upper().compute() == "B"
+    assert text.replace("a", delayed("z")).compute() == "z b c"
+    assert delayed(1 + 2j).imag.compute() == 2.0
+    with pytest.raises(AttributeError):
+        text._private
+    with pytest.raises(AttributeError, match="nothing"):
+        text.nothing.compute()
+
+
+def test_decorated_functions_are_methods_and_keep_their_names():
+    class Counter:
+        start = 10
+
+        @delayed
+        def up(self, by):
+            return self.start + by
+
+    assert Counter().up(delayed(2)).compute() == 12
+    assert delayed(inc).__name__ == "inc"
+    assert delayed(inc).__wrapped__ is inc
+
+
+def test_several_values():
+    ends = delayed(lambda xs: (min(xs), max(xs)), nout=2)([3, 1, 2])
+    low, high = ends
+    assert len(ends) == 2
+    assert pantile.compute(low, high) == (1, 3)
+    assert list(delayed(tuple, nout=0)()) == []
+    for nout in (-1, 1.5, True, "2"):
+        with pytest.raises(ValueError, match="nout"):
+            delayed(inc, nout=nout)
+
+
+@pytest.mark.parametrize(
+    "use",
+    [bool, len, iter, list, int, float, "{}".format, lambda d: f"{d}", lambda d: 1 in d, lambda d: range(d)],
+    ids=lambda use: getattr(use, "__name__", "format"),
+)
+def test_what_needs_a_value_is_refused(use):
+    with pytest.raises(TypeError, match="inc"):
+        use(delayed(inc)(1))
+
+
+def test_nodes_cannot_be_changed():
+    node = delayed(inc)(1)
+    with pytest.raises(TypeError, match="immutable"):
+        node.value = 3
+    with pytest.raises(TypeError, match="immutable"):
+        node[0] = 3
+
+
+def test_generators_are_refused():
+    with pytest.raises(TypeError, match=r"list\("):
+        delayed(sum)(i for i in range(3))
+    with pytest.raises(TypeError, match=r"list\("):
+        delayed(sum)([1, list(range(2)), (i for i in range(3))])
+
+
+def test_arguments_must_not_change_between_building_and_running():
+    data = [1, 2, [3]]
+    total = delayed(len)(data)
+    assert total.compute() == 3
+    data[2].append(4)
+    with pytest.raises(pantile.ArgumentChangedError, match="argument 0 of `len`, a list"):
+        total.compute()
+    options = {"a": 1}
+    call = delayed(dict)(options=options)
+    options["a"] = 2
+    with pytest.raises(pantile.ArgumentChangedError, match="argument options"):
+        call.compute()
+
+
+def test_a_call_that_changes_what_others_need_is_found_out():
+    values = delayed(lambda: [1, 2])()
+    changed = delayed(lambda xs: xs.append(3))(values)
+    with pytest.raises(pantile.ArgumentChangedError, match="result of another call"):
+        pantile.compute(values, changed)
+    array = delayed(np.zeros)(3)
+
+    def write(a):
+        a[0] = 1
+        return a
+
+    with pytest.raises(ValueError, match="read-only") as info:
+        pantile.compute(array, delayed(write)(array))
+    assert any("copy the array" in note for note in info.value.__notes__)
+    # Whoever has it alone may do so.
+    assert delayed(write)(delayed(np.zeros)(3)).compute()[0] == 1
+
+
+def test_common_calls_run_once_and_equal_pure_calls_too():
+    calls = []
+
+    def note(x):
+        calls.append(x)
+        return x
+
+    shared = delayed(note)(1)
+    pantile.compute(delayed(add)(shared, 1), delayed(add)(shared, 2), shared)
+    assert calls == [1]
+    calls.clear()
+    pure = delayed(note, pure=True)
+    assert pure(5).key == pure(5).key
+    assert pure(5).key != pure(6).key
+    assert pantile.compute(pure(5), pure(5), [pure(5), pure(6)]) == (5, 5, [5, 6])
+    assert sorted(calls) == [5, 6]
+    calls.clear()
+    plain = delayed(note)
+    assert plain(5).key != plain(5).key
+    pantile.compute(plain(5), plain(5))
+    assert calls == [5, 5]
+
+
+def test_keys_can_be_chosen():
+    assert delayed(inc)(1, pantile_key_name="one").key == "one"
+    assert delayed(inc)(1, dask_key_name="one").key == "one"
+    assert delayed(5, name="five").key == "five"
+    assert delayed(inc, name="up")(1).key.startswith("up-")
+    with pytest.raises(TypeError, match="string"):
+        delayed(inc)(1, dask_key_name=5)
+
+
+@pytest.mark.parametrize("executor", ["sync", "threads"])
+def test_exceptions_keep_type_cause_and_name_the_users_line(executor):
+    def fail(x):
+        try:
+            raise KeyError("inner")
+        except KeyError as e:
+            raise ZeroDivisionError("outer") from e
+
+    line = sys._getframe().f_lineno + 1
+    call = delayed(fail)(1)
+    with pytest.raises(ZeroDivisionError, match="outer") as info:
+        delayed(inc)(call).compute(executor=executor)
+    assert isinstance(info.value.__cause__, KeyError)
+    (note,) = info.value.__notes__
+    assert "`fail`" in note
+    assert f"{__file__}:{line}" in note
+    assert any(entry.name == "fail" for entry in info.traceback)
+
+
+def test_failing_calls_are_tried_again():
+    attempts = []
+
+    def flaky(x):
+        attempts.append(x)
+        if len(attempts) < 3:
+            raise OSError("not yet")
+        return x
+
+    with pantile.annotate(retries=2):
+        call = delayed(flaky)(delayed(inc)(0))
+    assert call.compute() == 1
+    attempts.clear()
+    with pantile.annotate(retries=1):
+        call = delayed(flaky)(1)
+    with pytest.raises(OSError, match="not yet") as info:
+        call.compute()
+    assert "after 2 attempts" in info.value.__notes__[0]
+
+
+def test_priorities_go_first():
+    done = []
+    calls = []
+    for i in range(6):
+        with pantile.annotate(priority=i % 3):
+            calls.append(delayed(done.append)(i))
+    pantile.compute(*calls, executor="sync")
+    assert [i % 3 for i in done] == [2, 2, 1, 1, 0, 0]
+
+
+def test_results_are_let_go_at_once():
+    class Big:
+        pass
+
+    seen = []
+
+    def make():
+        value = Big()
+        seen.append(weakref.ref(value))
+        return value
+
+    def use(value):
+        return 1
+
+    def look(*_):
+        return [ref() is None for ref in seen]
+
+    calls = [delayed(use)(delayed(make)()) for _ in range(5)]
+    gone = delayed(look)(*calls).compute(executor="sync")
+    assert gone == [True] * 5
+
+
+def test_nodes_do_not_leak():
+    gc.collect()
+    value = Point(1)
+    ref = weakref.ref(value)
+    node = delayed(add)(delayed(value), [delayed(inc)(1)])
+    del value
+    del node
+    gc.collect()
+    assert ref() is None
+
+
+@pytest.mark.parametrize("shape", ["chain", "wide", "nested"])
+def test_large_graphs_do_not_overflow_any_stack(shape):
+    n = 10_000
+    if shape == "chain":
+        x = delayed(inc)(0)
+        for _ in range(n):
+            x = delayed(inc)(x)
+        expected = n + 1
+    elif shape == "wide":
+        x, expected = delayed(sum)([delayed(inc)(i) for i in range(n)]), sum(range(1, n + 1))
+    else:
+        x = delayed(0)
+        for _ in range(n):
+            x = delayed(len)([[x], 1])
+        expected = 2
+    assert x.compute() == expected
+    assert x.compute(executor="sync") == expected
+
+
+def test_a_container_that_holds_itself_is_refused():
+    data: list = []
+    data.append(data)
+    with pytest.raises(RecursionError, match="nested"):
+        delayed(len)(data)
+
+
+def test_containers_are_taken_as_they_are_on_demand():
+    inner = delayed(inc)(1)
+    got = delayed(lambda x: x, traverse=False)([inner]).compute()
+    assert got == [inner] or got[0] is inner
+    (same,) = pantile.compute([inner], traverse=False)
+    assert same[0] is inner
+
+
+def test_persist_keeps_the_value_and_the_key():
+    calls = []
+    node = delayed(calls.append)(1)
+    (kept,) = pantile.persist(node)
+    assert kept.key == node.key
+    assert kept.compute() is None
+    assert node.persist().compute() is None
+    assert calls == [1, 1]
+
+
+def test_nodes_are_pickled():
+    node = delayed(add)([delayed(inc)(1)], [delayed(inc)(2)])
+    again = pickle.loads(pickle.dumps(node))
+    assert again.key == node.key
+    assert again.compute() == [2, 3]
+
+
+def test_a_call_may_compute():
+    def outer(n):
+        return delayed(sum)([delayed(inc)(i) for i in range(n)]).compute()
+
+    assert pantile.compute(*[delayed(outer)(5) for _ in range(8)]) == (15,) * 8
+
+
+def test_several_threads_compute_at_once():
+    shared = [delayed(inc)(i) for i in range(200)]
+    results = []
+
+    def work():
+        results.append(delayed(sum)(shared).compute())
+
+    threads = [threading.Thread(target=work) for _ in range(8)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    assert results == [sum(range(1, 201))] * 8
+
+
+def test_calls_that_wait_run_side_by_side():
+    barrier = threading.Barrier(2)
+    with pantile.config.set(num_threads=2):
+        pantile.compute(*[delayed(barrier.wait)(20) for _ in range(2)])
+
+
+def test_large_results_are_spilled_and_come_back(tmp_path):
+    def make(i):
+        return np.full(1_000_000, float(i))
+
+    parts = [delayed(make)(i) for i in range(40)]
+    both = delayed(lambda xs: [float(x[0]) for x in xs])(parts)
+    with pantile.config.set({"memory_limit": "1GB", "spill_dir": str(tmp_path)}):
+        assert both.compute() == [float(i) for i in range(40)]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_dask_names_of_schedulers():
+    assert delayed(inc)(1).compute(scheduler="synchronous") == 2
+    assert delayed(inc)(1).compute(scheduler="threads", num_workers=1) == 2
+    with pytest.raises(TypeError, match="same"):
+        delayed(inc)(1).compute(scheduler="sync", executor="sync")
+    with pytest.raises(ValueError, match="executor"):
+        delayed(inc)(1).compute(executor="gpu")
