@@ -1,9 +1,11 @@
-"""Long chains, wide joins and many outputs: no recursion limit, no overflowing stack, no quadratic time."""
+"""Long chains, wide joins and many outputs: no recursion limit, no overflowing stack, and tasks in proportion.
+
+That lowering and ordering are linear is counted in visits, in the tests of the crates.
+"""
 
 from __future__ import annotations
 
 import subprocess
-import time
 from collections.abc import Callable
 
 import numpy as np
@@ -14,11 +16,10 @@ import pytest
 Script = Callable[..., subprocess.CompletedProcess[str]]
 
 DEEP = """
-    import sys, threading, time
+    import threading
     import numpy as np
     import pantile.array as da
     count = 20_000
-    began = time.monotonic()
     def work():
         x = y = da.ones(10, chunks=5)
         for k in range(count):
@@ -28,7 +29,6 @@ DEEP = """
         del x, y
         print("done")
     {how}
-    assert time.monotonic() - began < 60
 """
 CHAINS = {
     "additions": ("y + 1", "sum().compute()", "10 * (count + 1)"),
@@ -80,38 +80,39 @@ def test_deep_chains_can_be_described(script: Script) -> None:
 
 @pytest.mark.parametrize("axis", [0, 1])
 def test_wide_concatenation(axis: int) -> None:
-    began = time.monotonic()
     parts = [da.full((3, 3), k, chunks=2, dtype=float) for k in range(2000)]
     whole = da.concatenate(parts, axis=axis)
+    # A part has four blocks, each of which is made, passed on, and folded with its neighbours.
+    assert whole.sum().explain().details["tasks"] <= 9 * len(parts)
     assert whole.shape[axis] == 6000
     assert whole.sum().compute() == 9 * 1999 * 1000
     result = whole.compute()
     assert result.take(5999, axis).min() == 1999
-    assert time.monotonic() - began < 60
 
 
 def test_wide_stack_and_sum() -> None:
-    began = time.monotonic()
     rows = [np.arange(4.0) + k for k in range(2000)]
     stacked = da.stack([da.from_array(row) for row in rows])
+    assert stacked.max(axis=0).explain().details["tasks"] == len(rows) + 1
     np.testing.assert_array_equal(stacked.max(axis=0).compute(), rows[-1])
     total = sum(da.from_array(row) for row in rows)
     np.testing.assert_allclose(total.compute(), np.sum(rows, axis=0))
-    assert time.monotonic() - began < 60
 
 
 def test_many_outputs_of_one_run() -> None:
-    began = time.monotonic()
     x = da.arange(1000, chunks=100)
-    results = pantile.compute(*[(x + k).sum() for k in range(1000)])
+    sums = [(x + k).sum() for k in range(1000)]
+    # The blocks are so small that one task folds the ten of a sum.
+    assert pantile.explain(*sums).details["tasks"] == 1000
+    results = pantile.compute(*sums)
     assert [int(r) for r in results] == [499500 + 1000 * k for k in range(1000)]
-    assert time.monotonic() - began < 60
 
 
 def test_many_blocks() -> None:
-    began = time.monotonic()
-    assert (da.ones(200_000, chunks=2) + 1).sum().compute() == 400_000
-    assert time.monotonic() - began < 60
+    total = (da.ones(200_000, chunks=2) + 1).sum()
+    # A task folds a run of blocks; a task a block would cost more than its work.
+    assert total.explain().details["tasks"] <= 200
+    assert total.compute() == 400_000
 
 
 def test_an_expression_used_twice_at_every_step_is_computed_once() -> None:

@@ -41,26 +41,31 @@ SMALL_PYTHON = """
 INTERRUPT = """
     import os, signal, threading, time
     import pantile.array as da
+    from pantile import _native, _run
+    class Watcher:
+        def begin(self):
+            return _native.Progress()
+        def end(self, progress, error):
+            print(type(error).__name__, "tasks left:", progress.tasks - progress.done > 0)
+    watcher = Watcher()
     {work}
     def threads():
         with open("/proc/self/status") as status:
             return int(next(line for line in status if line.startswith("Threads")).split()[1])
     assert (da.ones(10, chunks=2) + 1).sum().compute() == 20
     def kick():
-        global at
         time.sleep(0.5)
-        at = time.monotonic()
         os.kill(os.getpid(), signal.SIGINT)
     counts = []
     for _ in range(3):
         kicker = threading.Thread(target=kick)
         kicker.start()
+        _run.watchers.append(watcher)
         try:
             work.compute()
         except KeyboardInterrupt:
-            print("latency_ms", round((time.monotonic() - at) * 1000, 1))
-        else:
-            print("finished")
+            pass
+        _run.watchers.remove(watcher)
         kicker.join()
         # The pool works on.
         assert (da.ones(100_000, chunks=1000) + 1).sum().compute() == 200_000
@@ -79,12 +84,8 @@ INTERRUPT = """
 def test_control_comes_back_soon(work: str, executor: str, script: Script) -> None:
     done = script(INTERRUPT.format(work=work.strip()), PANTILE_EXECUTOR=executor)
     assert done.returncode == 0, done.stderr
-    lines = done.stdout.splitlines()
-    assert [line.split()[0] for line in lines] == ["latency_ms"] * 3, done.stdout
-    latencies = [float(line.split()[1]) for line in lines]
-    print("latencies in ms:", latencies)
-    # The aim is 100 ms on an idle machine; this guards against waiting for the end of the work.
-    assert max(latencies) < 2000, latencies
+    # Long before the end of the work.
+    assert done.stdout.splitlines() == ["KeyboardInterrupt tasks left: True"] * 3
 
 
 UNCAUGHT = """

@@ -24,6 +24,7 @@ use pantile_graph::{LayerId, TaskRef};
 use pantile_types::{Scalar, ScalarType};
 use rustc_hash::{FxHashMap, FxHashSet};
 use smallvec::SmallVec;
+use std::cell::Cell;
 use std::sync::Arc;
 
 /// Elementwise operations in one program, at most. Beyond that a group is cut: compiling is not linear in the size.
@@ -48,13 +49,15 @@ impl Default for Options {
 /// Makes a plan for these expressions. `destinations` has one entry an output.
 pub fn lower(outputs: &[Expr], destinations: &[Destination], options: Options) -> Result<Plan> {
     let nodes = topological(outputs);
-    let roots = find_roots(&nodes, outputs, options);
+    let visits = Cell::new(nodes.len() as u64);
+    let roots = find_roots(&nodes, outputs, options, &visits);
     let mut lowering = Lowering {
         layers: Vec::new(),
         made: FxHashMap::default(),
         roots,
         direct: FxHashSet::default(),
         options,
+        visits,
     };
     let mut plan_outputs = Vec::with_capacity(outputs.len());
     let read: FxHashSet<u64> = nodes.iter().flat_map(|n| n.inputs().into_iter().map(Expr::id)).collect();
@@ -84,12 +87,17 @@ pub fn lower(outputs: &[Expr], destinations: &[Destination], options: Options) -
         let count = lowering.layers[layer.0 as usize].len();
         plan_outputs.push((0..count).map(|index| TaskRef { layer, index }).collect());
     }
-    Ok(Plan { layers: lowering.layers, outputs: plan_outputs })
+    Ok(Plan { layers: lowering.layers, outputs: plan_outputs, visits: lowering.visits.get() })
 }
 
 /// The nodes that get blocks of their own when these expressions are computed together.
 pub fn roots(outputs: &[Expr], options: Options) -> FxHashSet<u64> {
-    find_roots(&topological(outputs), outputs, options)
+    find_roots(&topological(outputs), outputs, options, &Cell::new(0))
+}
+
+/// Counts a look at some nodes.
+fn visit(visits: &Cell<u64>, nodes: usize) {
+    visits.set(visits.get() + nodes as u64);
 }
 
 fn is_region(node: &Expr) -> bool {
@@ -106,13 +114,14 @@ struct Access {
 }
 
 /// The nodes that get blocks of their own.
-fn find_roots(nodes: &[Expr], outputs: &[Expr], options: Options) -> FxHashSet<u64> {
+fn find_roots(nodes: &[Expr], outputs: &[Expr], options: Options, visits: &Cell<u64>) -> FxHashSet<u64> {
     let mut roots: FxHashSet<u64> = outputs.iter().map(Expr::id).collect();
     let mut weights: FxHashMap<u64, u32> = FxHashMap::default();
     let mut costly: FxHashSet<u64> = FxHashSet::default();
     // What needs blocks that were computed: any box of the rest can be had from a source.
     let mut computed: FxHashSet<u64> = FxHashSet::default();
     for node in nodes {
+        visit(visits, 1 + node.inputs().len());
         if node.inputs().iter().any(|i| roots.contains(&i.id()) || computed.contains(&i.id())) {
             computed.insert(node.id());
         }
@@ -145,11 +154,12 @@ fn find_roots(nodes: &[Expr], outputs: &[Expr], options: Options) -> FxHashSet<u
             costly.insert(node.id());
         }
     }
-    let depends = Dependencies::new(nodes);
+    let depends = Dependencies::new(nodes, visits);
     let mut accesses: FxHashMap<u64, Vec<Access>> = FxHashMap::default();
     for node in nodes.iter().rev() {
         let id = node.id();
         let mine = accesses.remove(&id).unwrap_or_default();
+        visit(visits, 1 + mine.len() * node.inputs().len());
         if !roots.contains(&id) {
             let several = mine.len() > 1;
             let by_op = mine.iter().any(|a| a.by_op);
@@ -220,16 +230,17 @@ fn add(accesses: &mut FxHashMap<u64, Vec<Access>>, node: &Expr, access: Access) 
 }
 
 /// Which nodes need which, directly or not.
-struct Dependencies {
+struct Dependencies<'a> {
     position: FxHashMap<u64, usize>,
     inputs: Vec<Vec<usize>>,
+    visits: &'a Cell<u64>,
 }
 
-impl Dependencies {
-    fn new(nodes: &[Expr]) -> Dependencies {
+impl Dependencies<'_> {
+    fn new<'a>(nodes: &[Expr], visits: &'a Cell<u64>) -> Dependencies<'a> {
         let position: FxHashMap<u64, usize> = nodes.iter().enumerate().map(|(i, n)| (n.id(), i)).collect();
         let inputs = nodes.iter().map(|n| n.inputs().iter().map(|i| position[&i.id()]).collect()).collect();
-        Dependencies { position, inputs }
+        Dependencies { position, inputs, visits }
     }
 
     /// Whether `a` needs `b`. Costs a walk over what lies between.
@@ -241,6 +252,7 @@ impl Dependencies {
         let mut stack = vec![a];
         let mut seen = FxHashSet::default();
         while let Some(i) = stack.pop() {
+            visit(self.visits, 1);
             if i == b {
                 return true;
             }
@@ -257,6 +269,7 @@ struct Lowering {
     /// Layers whose tasks write into an output's array themselves.
     direct: FxHashSet<LayerId>,
     options: Options,
+    visits: Cell<u64>,
 }
 
 impl Lowering {
@@ -385,6 +398,7 @@ impl Lowering {
         let mut view = View::identity(input.ndim());
         let mut at = input;
         let producer = loop {
+            visit(&self.visits, 1);
             if let Some(&layer) = self.made.get(&at.id()) {
                 break Producer::Layer(layer, at.chunks().clone());
             }
@@ -443,6 +457,7 @@ impl Fusion<'_> {
     fn step(&mut self, node: &Expr, view: &View) -> Result<u16> {
         let (mut node, mut view) = (node, view.clone());
         let made = loop {
+            visit(&self.lowering.visits, 1);
             let made = self.lowering.made.get(&node.id()).filter(|_| self.root != Some(node.id()));
             match node.kind() {
                 Kind::View(input, inner) if made.is_none() => {

@@ -40,6 +40,8 @@ pub struct Plan {
     pub layers: Vec<Box<dyn PlanLayer>>,
     /// For each expression asked for, its blocks in C order.
     pub outputs: Vec<Vec<TaskRef>>,
+    /// How many nodes lowering looked at, counting each look: what lowering cost, whatever the machine.
+    pub visits: u64,
 }
 
 impl Plan {

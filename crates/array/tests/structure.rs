@@ -18,7 +18,6 @@ use pantile_types::DType;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-use std::time::{Duration, Instant};
 use support::{cut, fold, map, number, params, ramp, with};
 
 /// A file, as far as plans can tell: not in memory, and it counts how often each element is read.
@@ -264,31 +263,25 @@ fn chain(length: usize, x: &Expr) -> Expr {
     y
 }
 
-fn lowering_time(outputs: &[Expr]) -> Duration {
+/// How many nodes lowering looks at.
+fn visits(outputs: &[Expr]) -> u64 {
     let destinations = vec![Destination::Fresh; outputs.len()];
-    let best = (0..4).map(|_| {
-        let start = Instant::now();
-        let plan = lower(outputs, &destinations, Options { keep_bytes: 0, ..Options::default() }).unwrap();
-        let time = start.elapsed();
-        assert!(!plan.layers.is_empty());
-        time
-    });
-    best.min().expect("several times")
+    let plan = lower(outputs, &destinations, Options { keep_bytes: 0, ..Options::default() }).unwrap();
+    assert!(!plan.layers.is_empty());
+    plan.visits
 }
 
-/// Time that grows about as the size does. Ten times the size is ten times the time, more where it no longer fits a cache
-/// or the machine is busy, and a hundred times if something is quadratic.
+/// Work that grows as the size does: ten times the nodes, ten times the visits. A hundred times if something is quadratic.
 #[track_caller]
-fn linear(small: Duration, large: Duration) {
-    let ratio = large.as_secs_f64() / small.as_secs_f64().max(1e-5);
-    assert!(ratio < 60.0, "ten times the nodes took {ratio:.1} times as long: {small:?}, {large:?}");
+fn linear(small: u64, large: u64) {
+    assert!((9 * small..=11 * small).contains(&large), "{small} visits, with ten times the nodes {large}");
 }
 
 #[test]
 fn deep_chains_are_built_lowered_and_dropped() {
     let x = ramp(&[&[2, 1]]);
     let (short, long) = (chain(10_000, &x), chain(100_000, &x));
-    linear(lowering_time(std::slice::from_ref(&short)), lowering_time(std::slice::from_ref(&long)));
+    linear(visits(std::slice::from_ref(&short)), visits(std::slice::from_ref(&long)));
     let tasks = task_counts(std::slice::from_ref(&long));
     let total: usize = tasks.values().sum();
     assert!((2 * 100_000 / 201..=2 * 100_000 / 100).contains(&total), "{tasks:?}");
@@ -326,10 +319,10 @@ fn many_reductions_and_outputs_are_lowered_in_linear_time() {
         y
     };
     let (small, large) = (build(3_000), build(30_000));
-    linear(lowering_time(&[small]), lowering_time(&[large]));
+    linear(visits(&[small]), visits(&[large]));
     let outputs =
         |n: usize| (0..n).map(|k| fold("sum", &with("add", &x, k as f64), None)).collect::<Vec<_>>();
-    linear(lowering_time(&outputs(3_000)), lowering_time(&outputs(30_000)));
+    linear(visits(&outputs(3_000)), visits(&outputs(30_000)));
 }
 
 #[test]

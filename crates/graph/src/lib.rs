@@ -19,7 +19,7 @@ pub use arena::Graph;
 pub use error::{Family, GraphError};
 pub use layer::{Layer, LayerId, TaskRef};
 pub use memory::{Peak, peak_memory, peak_memory_workers};
-pub use order::{Order, order};
+pub use order::{Order, order, order_counted};
 pub use run::{Observer, Runner};
 pub use text::parse;
 

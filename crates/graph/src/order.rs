@@ -75,6 +75,11 @@ impl Order {
 
 /// Orders the tasks of a graph so that little memory is alive at a time.
 pub fn order(graph: &Graph) -> Order {
+    order_counted(graph).0
+}
+
+/// As `order`, with how many edges were followed, counting each time: what ordering cost, whatever the machine.
+pub fn order_counted(graph: &Graph) -> (Order, u64) {
     let mut play = Play::new(graph);
     // As if a last task needed all outputs: the first one that was asked for goes first, unless another needs far more.
     play.push_goals(graph.outputs());
@@ -87,7 +92,7 @@ pub fn order(graph: &Graph) -> Order {
         }
     }
     let rank = play.nodes.iter().map(|node| node.rank).collect();
-    Order { rank, sequence: play.sequence }
+    (Order { rank, sequence: play.sequence }, play.visits)
 }
 
 const NOT_RUN: u32 = u32::MAX;
@@ -134,6 +139,8 @@ struct Play<'g> {
     fresh: Vec<TaskId>,
     sortable: Vec<(u64, TaskId)>,
     pass: u32,
+    /// Edges followed.
+    visits: u64,
 }
 
 impl<'g> Play<'g> {
@@ -148,6 +155,7 @@ impl<'g> Play<'g> {
             fresh: Vec::new(),
             sortable: Vec::new(),
             pass: 0,
+            visits: 0,
         };
         play.survey_inputs();
         play.survey_consumers();
@@ -159,6 +167,7 @@ impl<'g> Play<'g> {
         let graph = self.graph;
         for id in graph.ids() {
             let inputs = graph.inputs(id);
+            self.visits += inputs.len() as u64;
             let bytes = graph.bytes(id);
             let own = bytes.saturating_add(graph.scratch_bytes(id));
             let mut need = 0u64;
@@ -256,6 +265,7 @@ impl<'g> Play<'g> {
     /// Makes the missing inputs of `goal` the next goals.
     fn push_missing(&mut self, goal: TaskId) {
         if let [input] = self.graph.inputs(goal) {
+            self.visits += 1;
             self.goals.push(*input);
         } else {
             self.push_goals(self.graph.inputs(goal));
@@ -264,6 +274,7 @@ impl<'g> Play<'g> {
 
     /// Adds goals that are not reached, the one that needs most beyond its result on top.
     fn push_goals(&mut self, goals: &[TaskId]) {
+        self.visits += goals.len() as u64;
         self.sortable.clear();
         for &goal in goals.iter().rev() {
             let node = &self.nodes[goal.0 as usize];
@@ -301,6 +312,7 @@ impl<'g> Play<'g> {
         self.sequence.push(id);
         self.nodes[id.0 as usize].rank = rank;
         let eager_before = self.eager.len();
+        self.visits += (graph.dependents(id).len() + graph.inputs(id).len()) as u64;
 
         // What goes on with this task's value comes before what else its inputs are good for.
         let mut previous = None;
@@ -349,6 +361,7 @@ impl<'g> Play<'g> {
     }
 
     fn became_ready(&mut self, id: TaskId) {
+        self.visits += self.graph.inputs(id).len() as u64;
         self.pass += 1;
         let pass = self.pass;
         for &input in self.graph.inputs(id) {
@@ -371,6 +384,7 @@ impl<'g> Play<'g> {
         let mut frees = if node.output { 0 } else { node.bytes };
         let mut makes = 0u64;
         let consumers = self.graph.dependents(value);
+        self.visits += consumers.len() as u64;
         let mut previous = None;
         for &consumer in consumers {
             let node = &self.nodes[consumer.0 as usize];
@@ -419,6 +433,7 @@ impl<'g> Play<'g> {
             }
             makes = makes.saturating_add(consumer_node.settled);
             let inputs = graph.inputs(consumer);
+            self.visits += inputs.len().min(NEIGHBOURS) as u64;
             if makes > tolerated(node.bytes) || inputs.len() > NEIGHBOURS {
                 return;
             }

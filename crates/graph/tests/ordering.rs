@@ -6,7 +6,7 @@
 mod common;
 
 use common::Plan;
-use pantile_graph::{Graph, order, peak_memory};
+use pantile_graph::{Graph, order, order_counted, peak_memory};
 
 const BLOCK: u64 = 10_000;
 const PART: u64 = 8;
@@ -359,7 +359,7 @@ fn a_stencil_in_space_keeps_two_planes() {
 #[test]
 fn a_mean_that_every_block_waits_for_is_begun_once() {
     // Each block waits for its own copy of the mean, which needs all blocks. To begin the mean again for each block
-    // would push 50 000 squared goals, which takes minutes.
+    // would push 50 000 squared goals.
     let n = 50_000;
     let mut plan = Plan::default();
     let x = plan.layer("x", n, 1 << 30, |_| vec![]);
@@ -369,8 +369,7 @@ fn a_mean_that_every_block_waits_for_is_begun_once() {
     let less = plan.layer("less", n, 1 << 30, move |i| vec![(x, i), (copy, i)]);
     let store = plan.layer("store", n, 0, move |i| vec![(less, i)]);
     let graph = plan.graph(&[store]);
-    let began = std::time::Instant::now();
-    let order = order(&graph);
-    assert!(began.elapsed() < std::time::Duration::from_secs(5), "{:?}", began.elapsed());
+    let (order, visits) = order_counted(&graph);
+    assert!(visits < 8 * graph.edges() as u64, "{visits} visits over {} edges", graph.edges());
     assert_eq!(peak_memory(&graph, &order).bytes >> 30, u64::from(n) + 1);
 }
