@@ -265,7 +265,9 @@ fn a_nearly_dependent_column_keeps_its_direction() {
     let a: Mat<f64> = Mat::from_fn(2000, 2, |i, j| 1.0 + if j == 1 && i % 2 == 0 { 1e-12 } else { 0.0 });
     let (q, r) = qr(a.as_ref(), Par::Seq);
     assert!((r.at(1, 1).abs() / (0.5e-12 * 2000f64.sqrt()) - 1.0).abs() < 0.01);
-    assert!(orthogonality(&q) < 1e-13, "{}", orthogonality(&q));
+    // Householder's method: a few EPS a column, whatever the length and however dependent the columns are.
+    let bound = 8.0 * q.ncols() as f64 * f64::EPSILON;
+    assert!(orthogonality(&q) < bound, "{:e} is not below {bound:e}", orthogonality(&q));
 }
 
 #[test]
