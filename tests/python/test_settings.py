@@ -390,6 +390,35 @@ def test_explain() -> None:
         pantile.explain(3)
 
 
+class Slices:
+    """An array that only Python can read."""
+
+    shape, dtype, ndim = (4, 4), np.dtype("f8"), 2
+
+    def __getitem__(self, key):
+        return np.ones(self.shape)[key]
+
+
+@pytest.mark.parametrize(
+    "work",
+    [
+        lambda x: x + 1,
+        lambda x: (x + 1).sum(),
+        lambda x: x.T,
+        lambda x: x @ x,
+        lambda x: x.cumsum(axis=0),
+    ],
+    ids=["elementwise", "reduction", "view", "product", "scan"],
+)
+def test_explain_says_python_where_a_fused_source_is(work) -> None:
+    plan = work(da.from_array(Slices(), chunks=2)).explain()
+    assert not plan.is_native
+    reading = [layer for layer in plan.details["layers"] if layer["python"]]
+    assert reading, repr(plan)
+    # What works on blocks that others have read is native.
+    assert all(not layer["python"] for layer in work(da.ones((4, 4), chunks=2)).explain().details["layers"])
+
+
 @pytest.mark.parametrize("tasks", [False, True])
 def test_pictures(tasks, tmp_path) -> None:
     picture = pantile.visualize(expression(), tasks=tasks, filename=tmp_path / "graph.svg")

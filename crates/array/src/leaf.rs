@@ -72,6 +72,11 @@ enum Span {
 }
 
 impl Leaf {
+    /// Whether loading runs Python code: it reads a source that does.
+    pub fn is_python(&self) -> bool {
+        matches!(&self.producer, Producer::Source(s) if s.is_python())
+    }
+
     fn spans(&self, at: &[BoxAxis]) -> SmallVec<[Span; 4]> {
         let mut spans: SmallVec<[Span; 4]> = self
             .view

@@ -164,7 +164,7 @@ impl PlanLayer for OpLayer {
     }
 
     fn is_python(&self) -> bool {
-        self.op.is_python()
+        self.op.is_python() || self.inputs.iter().any(|input| input.leaf.is_python())
     }
 
     fn describe(&self) -> String {

@@ -252,6 +252,10 @@ impl PlanLayer for FoldLayer {
         self.shape.origin.as_ref()
     }
 
+    fn is_python(&self) -> bool {
+        self.region.is_python()
+    }
+
     fn describe(&self) -> String {
         format!("{}  folded by {}\n", self.region.describe(), self.shape.reducer.name())
     }

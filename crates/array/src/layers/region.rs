@@ -56,6 +56,11 @@ impl Region {
         self.leaves.iter().map(|l| l.scratch_bytes(at)).sum()
     }
 
+    /// Whether loading a leaf runs Python code.
+    pub fn is_python(&self) -> bool {
+        self.leaves.iter().any(Leaf::is_python)
+    }
+
     /// Loads all leaves for a box; all get the same shape, which is returned with them.
     pub fn load(
         &self,

@@ -136,6 +136,10 @@ impl PlanLayer for StoreLayer {
         unravel(&self.region.grid, index).to_vec()
     }
 
+    fn is_python(&self) -> bool {
+        self.region.is_python()
+    }
+
     fn describe(&self) -> String {
         self.region.describe()
     }
