@@ -8,6 +8,7 @@ import pantile.array as da
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pantile import config
 
 from tests.python.helpers import check, cuts, same_error
 
@@ -219,3 +220,20 @@ def test_wrong_matrices() -> None:
         )
     with pytest.raises(NotImplementedError, match="stack"):
         da.linalg.inv(da.ones((2, 3, 3)))
+
+
+def test_the_memory_limit_decides_what_is_too_large() -> None:
+    x = da.ones((400, 300), chunks=100)
+    with config.set(memory_limit="100MiB"):
+        assert da.linalg.svd(x).U.shape == (400, 300)
+    # 104 bytes an element of the square are 9 MiB, 32 are 3 MiB.
+    with config.set(memory_limit="8MiB"):
+        with pytest.raises(
+            NotImplementedError, match=r"\(400, 300\).*half of the memory limit.*singular values"
+        ):
+            da.linalg.svd(x)
+        assert da.linalg.svdvals(x).shape == (300,)
+        # QR is tiled: no size is too large.
+        assert da.linalg.qr(x).Q.shape == (400, 300)
+    with config.set(memory_limit="2MiB"), pytest.raises(NotImplementedError, match="set memory_limit to"):
+        da.linalg.svdvals(x)

@@ -452,9 +452,24 @@ fn bad_input_is_named() {
         [AxisChunks::unknown(2), AxisChunks::whole(2)].into_iter().collect(),
     );
     fails(qr(&unknown, &LIMITS), Some(UserKind::Value), &["axis 0", "compute_chunk_sizes"]);
-    let tight = Limits { max_dense_bytes: 1000, ..LIMITS };
     let large = expr(&noise::<f64>(40, 40, 1), &[20, 20], &[20, 20]);
-    fails(svd(&large, false, &tight), None, &["svd", "(40, 40)", "memory limit"]);
+    // 104 and 32 bytes an element of the square; the limits that would do hold twice that.
+    let tight = Limits { max_dense_bytes: 1 << 20, ..LIMITS };
+    let larger = expr(&noise::<f64>(300, 200, 1), &[300], &[200]);
+    fails(
+        svd(&larger, false, &tight),
+        None,
+        &[
+            "svd",
+            "(300, 200)",
+            "4 MiB",
+            "may use 1 MiB, half of the memory limit",
+            "memory_limit to 8 MiB",
+            "(2 MiB)",
+        ],
+    );
+    fails(svd(&larger, true, &tight), None, &["full_matrices=False (4 MiB)"]);
+    let tight = Limits { max_dense_bytes: 1000, ..LIMITS };
     fails(solve(&large, &large, &tight), None, &["solve", "(40, 40)"]);
 }
 

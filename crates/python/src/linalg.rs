@@ -20,45 +20,47 @@ pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
     Ok(())
 }
 
-/// What dense tasks may use on this machine: half of the memory in one task, all threads of the pool.
-fn limits() -> Limits {
+/// What dense tasks may use: half of the memory limit in one task, which a run has for blocks whatever else the process holds, and
+/// all threads of the pool.
+fn limits(memory_limit: u64) -> Limits {
     let threads = pantile_exec::default_threads();
-    Limits { max_dense_bytes: crate::machine::default_memory() / 2, threads, ..Limits::default() }
+    Limits { max_dense_bytes: memory_limit / 2, threads, ..Limits::default() }
 }
 
 #[pyfunction]
-fn qr(py: Python<'_>, a: &Expr) -> PyResult<(Expr, Expr)> {
+fn qr(py: Python<'_>, a: &Expr, memory_limit: u64) -> PyResult<(Expr, Expr)> {
     let _here = Here::new(py);
-    let (q, r) = linalg::qr(&a.node, &limits()).or_raise(py)?;
+    let (q, r) = linalg::qr(&a.node, &limits(memory_limit)).or_raise(py)?;
     Ok((q.into(), r.into()))
 }
 
 #[pyfunction]
-fn svd(py: Python<'_>, a: &Expr, full_matrices: bool) -> PyResult<(Expr, Expr, Expr)> {
+fn svd(py: Python<'_>, a: &Expr, full_matrices: bool, memory_limit: u64) -> PyResult<(Expr, Expr, Expr)> {
     let _here = Here::new(py);
-    let (u, s, vh) = linalg::svd(&a.node, full_matrices, &limits()).or_raise(py)?;
+    let (u, s, vh) = linalg::svd(&a.node, full_matrices, &limits(memory_limit)).or_raise(py)?;
     Ok((u.into(), s.into(), vh.into()))
 }
 
 #[pyfunction]
-fn svdvals(py: Python<'_>, a: &Expr) -> PyResult<Expr> {
+fn svdvals(py: Python<'_>, a: &Expr, memory_limit: u64) -> PyResult<Expr> {
     let _here = Here::new(py);
-    Ok(linalg::svdvals(&a.node, &limits()).or_raise(py)?.into())
+    Ok(linalg::svdvals(&a.node, &limits(memory_limit)).or_raise(py)?.into())
 }
 
 #[pyfunction]
-fn cholesky(py: Python<'_>, a: &Expr) -> PyResult<Expr> {
+fn cholesky(py: Python<'_>, a: &Expr, memory_limit: u64) -> PyResult<Expr> {
     let _here = Here::new(py);
-    Ok(linalg::cholesky(&a.node, &limits()).or_raise(py)?.into())
+    Ok(linalg::cholesky(&a.node, &limits(memory_limit)).or_raise(py)?.into())
 }
 
 #[pyfunction]
-fn solve(py: Python<'_>, a: &Expr, b: &Expr) -> PyResult<Expr> {
+fn solve(py: Python<'_>, a: &Expr, b: &Expr, memory_limit: u64) -> PyResult<Expr> {
     let _here = Here::new(py);
-    Ok(linalg::solve(&a.node, &b.node, &limits()).or_raise(py)?.into())
+    Ok(linalg::solve(&a.node, &b.node, &limits(memory_limit)).or_raise(py)?.into())
 }
 
 #[pyfunction]
+#[allow(clippy::too_many_arguments)] // The signature is the contract in `_native.pyi`.
 fn solve_triangular(
     py: Python<'_>,
     a: &Expr,
@@ -66,6 +68,7 @@ fn solve_triangular(
     lower: bool,
     trans: u8,
     unit_diagonal: bool,
+    memory_limit: u64,
 ) -> PyResult<Expr> {
     let _here = Here::new(py);
     let trans = match trans {
@@ -78,33 +81,39 @@ fn solve_triangular(
             return Err(pyo3::exceptions::PyValueError::new_err(text));
         }
     };
-    Ok(linalg::solve_triangular(&a.node, &b.node, lower, trans, unit_diagonal, &limits())
+    Ok(linalg::solve_triangular(&a.node, &b.node, lower, trans, unit_diagonal, &limits(memory_limit))
         .or_raise(py)?
         .into())
 }
 
 #[pyfunction]
-fn inv(py: Python<'_>, a: &Expr) -> PyResult<Expr> {
+fn inv(py: Python<'_>, a: &Expr, memory_limit: u64) -> PyResult<Expr> {
     let _here = Here::new(py);
-    Ok(linalg::inv(&a.node, &limits()).or_raise(py)?.into())
+    Ok(linalg::inv(&a.node, &limits(memory_limit)).or_raise(py)?.into())
 }
 
 #[pyfunction]
-fn det(py: Python<'_>, a: &Expr) -> PyResult<Expr> {
+fn det(py: Python<'_>, a: &Expr, memory_limit: u64) -> PyResult<Expr> {
     let _here = Here::new(py);
-    Ok(linalg::det(&a.node, &limits()).or_raise(py)?.into())
+    Ok(linalg::det(&a.node, &limits(memory_limit)).or_raise(py)?.into())
 }
 
 #[pyfunction]
-fn slogdet(py: Python<'_>, a: &Expr) -> PyResult<(Expr, Expr)> {
+fn slogdet(py: Python<'_>, a: &Expr, memory_limit: u64) -> PyResult<(Expr, Expr)> {
     let _here = Here::new(py);
-    let (sign, log) = linalg::slogdet(&a.node, &limits()).or_raise(py)?;
+    let (sign, log) = linalg::slogdet(&a.node, &limits(memory_limit)).or_raise(py)?;
     Ok((sign.into(), log.into()))
 }
 
 #[pyfunction]
-fn lstsq(py: Python<'_>, a: &Expr, b: &Expr, rcond: Option<f64>) -> PyResult<(Expr, Expr, Expr, Expr)> {
+fn lstsq(
+    py: Python<'_>,
+    a: &Expr,
+    b: &Expr,
+    rcond: Option<f64>,
+    memory_limit: u64,
+) -> PyResult<(Expr, Expr, Expr, Expr)> {
     let _here = Here::new(py);
-    let out = linalg::lstsq(&a.node, &b.node, rcond, &limits()).or_raise(py)?;
+    let out = linalg::lstsq(&a.node, &b.node, rcond, &limits(memory_limit)).or_raise(py)?;
     Ok((out.x.into(), out.residuals.into(), out.rank.into(), out.s.into()))
 }

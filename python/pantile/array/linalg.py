@@ -2,6 +2,10 @@
 
 ``qr`` and ``svd`` choose a method by the chunks: tall-and-skinny where there is one column of blocks, blocked otherwise.
 What is singular or not positive definite is known only when it is computed: then `numpy.linalg.LinAlgError` is raised.
+
+A step on a dense matrix runs in one task, which may need up to half of the setting ``memory_limit`` as it is when the
+function is called. ``qr``, ``cholesky`` and ``solve_triangular`` work tile by tile and need no such step; ``solve``, ``inv``
+and ``det`` need room for a panel of columns; ``svd`` and ``lstsq`` for a square matrix with sides as long as the shorter one.
 """
 
 from __future__ import annotations
@@ -10,7 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from pantile import _native
+from pantile import _native, config
 from pantile._native import Expr
 from pantile.array.chunking import axis_index, axis_tuple
 from pantile.array.core import Array, as_expr
@@ -68,6 +72,12 @@ class SlogdetResult(NamedTuple):
     logabsdet: Array
 
 
+def _limit() -> int:
+    """The memory limit by which methods are chosen: that of the settings when the expression is made."""
+    limit: int = config.get("memory_limit")
+    return limit
+
+
 def _matrix(a: Any, name: str) -> Expr:
     e = as_expr(a)
     if e.ndim < 2:
@@ -114,7 +124,7 @@ def qr(a: Any, mode: str = "reduced") -> Any:
         if mode in ("complete", "raw"):
             raise _native.UnsupportedError(f"qr knows mode='reduced' and 'r', not {mode!r}")
         raise ValueError(f"Unrecognized mode '{mode}'")
-    q, r = _native.qr(_matrix(a, "qr"))
+    q, r = _native.qr(_matrix(a, "qr"), _limit())
     return Array(r) if mode == "r" else QRResult(Array(q), Array(r))
 
 
@@ -138,6 +148,14 @@ def svd(a: Any, full_matrices: bool = False, compute_uv: bool = True, hermitian:
     (U, S, Vh) or S
         Asking for S alone forms no vectors.
 
+    Raises
+    ------
+    NotImplementedError
+        The shorter side is too long. A tree of QR factorisations reduces the longer side block by block, but the square
+        matrix that is left, with sides of length k, is decomposed by one task. In double precision that needs 104 k²
+        bytes, or 32 k² for singular values alone, and half of the setting ``memory_limit`` is there for it: with a
+        limit of 8 GiB, k is at most 6400, or 11500 for values alone. ``full_matrices`` needs more.
+
     Examples
     --------
     >>> import numpy as np
@@ -149,8 +167,8 @@ def svd(a: Any, full_matrices: bool = False, compute_uv: bool = True, hermitian:
     """
     e = _matrix(a, "svd")
     if not compute_uv:
-        return Array(_native.svdvals(e))
-    return SVDResult(*(Array(f) for f in _native.svd(e, bool(full_matrices))))
+        return Array(_native.svdvals(e, _limit()))
+    return SVDResult(*(Array(f) for f in _native.svd(e, bool(full_matrices), _limit())))
 
 
 def svdvals(x: Any, /) -> Array:
@@ -172,7 +190,7 @@ def svdvals(x: Any, /) -> Array:
     >>> da.linalg.svdvals([[3.0, 0.0], [0.0, 4.0]]).compute()
     array([4., 3.])
     """
-    return Array(_native.svdvals(_matrix(x, "svdvals")))
+    return Array(_native.svdvals(_matrix(x, "svdvals"), _limit()))
 
 
 def cholesky(a: Any, /, *, upper: bool = False, lower: bool | None = None) -> Array:
@@ -201,7 +219,7 @@ def cholesky(a: Any, /, *, upper: bool = False, lower: bool | None = None) -> Ar
     """
     if lower is not None:
         upper = not lower
-    factor = _native.cholesky(_square(a, "cholesky"))
+    factor = _native.cholesky(_square(a, "cholesky"), _limit())
     if upper:
         factor = _native.transpose(factor, (1, 0))
         factor = call("conjugate", factor) if np.dtype(factor.dtype).kind == "c" else factor
@@ -246,7 +264,7 @@ def solve(a: Any, b: Any, sym_pos: bool = False) -> Array:
     """
     m = _square(a, "solve")
     y, flat = _right_side(m, b)
-    return _vector(_native.solve(m, y), flat)
+    return _vector(_native.solve(m, y, _limit()), flat)
 
 
 def solve_triangular(
@@ -283,7 +301,8 @@ def solve_triangular(
         raise ValueError(f"trans must be one of 0, 1, 2, 'N', 'T', 'C', not {trans!r}")
     m = _square(a, "solve_triangular")
     y, flat = _right_side(m, b)
-    return _vector(_native.solve_triangular(m, y, bool(lower), kinds[trans], bool(unit_diagonal)), flat)
+    x = _native.solve_triangular(m, y, bool(lower), kinds[trans], bool(unit_diagonal), _limit())
+    return _vector(x, flat)
 
 
 def inv(a: Any) -> Array:
@@ -306,7 +325,7 @@ def inv(a: Any) -> Array:
     array([[0.5 , 0.  ],
            [0.  , 0.25]])
     """
-    return Array(_native.inv(_square(a, "inv")))
+    return Array(_native.inv(_square(a, "inv"), _limit()))
 
 
 def det(a: Any) -> Array:
@@ -328,7 +347,7 @@ def det(a: Any) -> Array:
     >>> float(da.linalg.det([[2.0, 1.0], [0.0, 4.0]]).compute())
     8.0
     """
-    return Array(_native.det(_square(a, "det")))
+    return Array(_native.det(_square(a, "det"), _limit()))
 
 
 def slogdet(a: Any) -> SlogdetResult:
@@ -351,7 +370,7 @@ def slogdet(a: Any) -> SlogdetResult:
     >>> float(sign.compute()), float(logarithm.compute())
     (-1.0, 0.0)
     """
-    sign, logarithm = _native.slogdet(_square(a, "slogdet"))
+    sign, logarithm = _native.slogdet(_square(a, "slogdet"), _limit())
     return SlogdetResult(Array(sign), Array(logarithm))
 
 
@@ -388,7 +407,7 @@ def lstsq(a: Any, b: Any, rcond: float | None = None) -> LstsqResult:
         raise LinAlgError(
             f"Incompatible dimensions: the matrix has shape {m.shape}, but the right side {y.shape}"
         )
-    return LstsqResult(*(Array(f) for f in _native.lstsq(m, y, rcond)))
+    return LstsqResult(*(Array(f) for f in _native.lstsq(m, y, rcond, _limit())))
 
 
 def matrix_power(a: Any, n: int) -> Array:
@@ -416,7 +435,7 @@ def matrix_power(a: Any, n: int) -> Array:
     e = _square(a, "matrix_power")
     n = int(n)
     if n < 0:
-        e, n = _native.inv(e), -n
+        e, n = _native.inv(e, _limit()), -n
     if n == 0:
         from pantile.array.creation import eye
 
@@ -567,7 +586,7 @@ def _matrix_norm(e: Expr, ord: Any, axes: tuple[int, ...], keepdims: bool) -> Ex
             raise _native.UnsupportedError(
                 f"norms of order {ord!r} need singular values, of one matrix and not a stack"
             )
-        values = _native.svdvals(e)
+        values = _native.svdvals(e, _limit())
         name = {2: "max", -2: "min", "nuc": "sum"}[ord]
         r = _extreme(name, values, None, False)
         return _native.expand_dims(r, (0, 1)) if keepdims else r

@@ -44,7 +44,8 @@ use smallvec::smallvec;
 /// What the methods may use. The caller knows the machine; these functions do not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// The most memory that one dense task may need in all: what it reads, works in and returns.
+    /// The most memory that one dense task may need in all: what it reads, works in and returns. Callers give half of a run's
+    /// memory limit, and messages say so.
     pub max_dense_bytes: u64,
     /// How many threads of the pool a dense task that runs alone may use.
     pub threads: usize,
@@ -199,7 +200,7 @@ fn right_side(op: &str, b: &Expr, rows: u64, dtype: DType) -> Result<RightSide> 
 /// The error for what one task cannot hold.
 fn too_large(op: &str, rows: u64, cols: u64, need: u64, limits: &Limits, advice: &str) -> ArrayError {
     ArrayError::Unsupported(format!(
-        "{op} of a matrix of shape {} needs a dense step of about {} MiB, but one task may use {} MiB; {advice}",
+        "{op} of a matrix of shape {} needs a dense step of about {} MiB, but one task may use {} MiB, half of the memory limit; {advice}",
         dims(rows, cols),
         need.div_ceil(1 << 20),
         limits.max_dense_bytes >> 20

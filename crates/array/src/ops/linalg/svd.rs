@@ -2,7 +2,7 @@
 //!
 //! Tall: a tree QR first, then the dense decomposition of the small R; U is Q times U of R, formed on the tree's way down
 //! without forming Q. Wide: the transpose. Nearly square: the whole matrix in one task, which may use several threads.
-//! There is no method for a matrix whose smaller side squared does not fit one task.
+//! There is no method for a matrix whose smaller side squared does not fit one task: a bidiagonal form tile by tile would be one.
 //!
 //! Singular values alone have a node of their own, which forms no vectors; if the vectors are computed as well, `share`
 //! takes the values from there. The values alone cost most of what everything costs (`pantile_linalg`'s svd says why), so
@@ -167,13 +167,23 @@ fn decompose(a: &Matrix, full: bool, vectors: bool, limits: &Limits) -> Result<F
     if fits(whole) {
         return Ok(dense(&a.expr, &a.expr, (m, n), full, limits)?.1);
     }
-    let advice = if full && m > n {
-        "full_matrices=False needs less, or raise the memory limit"
-    } else {
-        "raise the memory limit, or decompose a smaller matrix: a product with a random thin matrix keeps the largest \
-         singular values"
+    // What each way would need; the tree's tasks count where they are larger than the square that they leave.
+    let tree = |vectors| {
+        dense_bytes(n, n, false, vectors, dtype)
+            .max(tsqr::working_bytes(rows, n, dtype))
+            .min(dense_bytes(m, n, false, vectors, dtype))
     };
-    Err(too_large("svd", m, n, if full && m > n { whole } else { whole.min(square) }, limits, advice))
+    let mib = |bytes: u64| bytes.div_ceil(1 << 20);
+    let need = if full && m > n { whole } else { tree(vectors) };
+    let mut advice = format!("set memory_limit to {} MiB or more", mib(2 * need));
+    if full && m > n {
+        advice += &format!(", or take full_matrices=False ({} MiB)", mib(tree(vectors)));
+    }
+    if vectors {
+        advice += &format!(", or ask for the singular values alone ({} MiB)", mib(tree(false)));
+    }
+    advice += ", or decompose a product with a random thin matrix, which keeps the largest singular values";
+    Err(too_large("svd", m, n, need, limits, &advice))
 }
 
 /// The singular value decomposition `A = U diag(S) Vh`, singular values descending. Thin by default: U of shape `(m, k)`
