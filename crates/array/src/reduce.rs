@@ -12,6 +12,7 @@
 
 use pantile_jit::FuncBuilder;
 use pantile_jit::ir::{Bounds, FpFlags, Type};
+use pantile_types::catalogue::{Builder, complex_before, complex_extremum};
 use pantile_types::{BinOp, CmpOp, Emit, Scalar, ScalarType, UnOp, Val};
 use smallvec::SmallVec;
 
@@ -334,10 +335,9 @@ impl Reducer {
             return self.fold(b, scratch, len, count, masked.get(), state);
         }
         match self.kind {
-            ReduceKind::ArgMin | ReduceKind::ArgMax => b.counted_loop(len, state, |b, i, acc| {
-                let e = element(b, i);
-                self.step(b, acc, e)
-            }),
+            ReduceKind::ArgMin | ReduceKind::ArgMax => self.in_turn(b, len, state, element),
+            // Of several complex NaNs the first is the result.
+            ReduceKind::Min | ReduceKind::Max if self.ty.is_complex() => self.in_turn(b, len, state, element),
             // Integers, truth values and extrema: any order gives the same.
             _ => {
                 let start = b.constant(self.neutral());
@@ -362,6 +362,17 @@ impl Reducer {
                 }
             }
         }
+    }
+
+    /// Folds elements one after the other.
+    fn in_turn<F>(&self, b: &mut FuncBuilder, len: Val, state: &[Val], mut element: F) -> Vec<Val>
+    where
+        F: FnMut(&mut FuncBuilder, Val) -> Element,
+    {
+        b.counted_loop(len, state, |b, i, acc| {
+            let e = element(b, i);
+            self.step(b, acc, e)
+        })
     }
 
     /// Folds the `len` values that are kept in the local arrays, of which `count` count.
@@ -506,6 +517,10 @@ impl Reducer {
     }
 
     fn combine(&self, b: &mut FuncBuilder, x: Val, y: Val, flags: FpFlags) -> Val {
+        if self.ty.is_complex() && matches!(self.kind, ReduceKind::Min | ReduceKind::Max) {
+            let op = if self.kind == ReduceKind::Min { BinOp::Min } else { BinOp::Max };
+            return complex_extremum(&mut Builder::new(b), op, x, y);
+        }
         let op = match self.kind {
             ReduceKind::Prod => BinOp::Mul,
             ReduceKind::Min if self.ty == ScalarType::Bool => BinOp::And,
@@ -589,11 +604,15 @@ impl Reducer {
     /// The better of two (value, position) pairs: the earlier among equals; NaN beats everything.
     fn earlier(&self, b: &mut FuncBuilder, state: &[Val], other: &[Val]) -> Vec<Val> {
         let op = if self.kind == ReduceKind::ArgMin { CmpOp::Lt } else { CmpOp::Gt };
-        let better = b.cmp(op, other[0], state[0]);
+        let better = if self.ty.is_complex() {
+            complex_before(&mut Builder::new(b), op, other[0], state[0])
+        } else {
+            b.cmp(op, other[0], state[0])
+        };
         let equal = b.cmp(CmpOp::Eq, other[0], state[0]);
         let before = b.cmp(CmpOp::Lt, other[1], state[1]);
         let (mut take, mut tie) = (better, equal);
-        if self.ty.is_float() {
+        if self.ty.is_float() || self.ty.is_complex() {
             let other_nan = b.cmp(CmpOp::Ne, other[0], other[0]);
             let state_nan = b.cmp(CmpOp::Ne, state[0], state[0]);
             let state_number = b.un(UnOp::Not, state_nan);
@@ -620,7 +639,13 @@ fn two_sum(b: &mut FuncBuilder, x: Val, y: Val) -> (Val, Val) {
 
 /// The largest (or smallest) value of a type: infinite for floats.
 pub fn extreme(ty: ScalarType, largest: bool) -> Scalar {
-    if let Some(v) = Scalar::from_f64(ty, if largest { f64::INFINITY } else { f64::NEG_INFINITY }) {
+    let inf = if largest { f64::INFINITY } else { f64::NEG_INFINITY };
+    match ty {
+        ScalarType::C64 => return Scalar::C64(inf as f32, inf as f32),
+        ScalarType::C128 => return Scalar::C128(inf, inf),
+        _ => {}
+    }
+    if let Some(v) = Scalar::from_f64(ty, inf) {
         return v;
     }
     if ty == ScalarType::Bool {

@@ -169,11 +169,6 @@ fn extremum(name: &str, e: &Expr, params: &Params) -> Result<Expr> {
         .dtype()
         .scalar()
         .ok_or_else(|| ArrayError::ty(format!("{name} of dtype {} is not native", e.dtype().name())))?;
-    if ty.is_complex() {
-        return Err(ArrayError::Unsupported(format!(
-            "{name} of complex numbers is not native; compare abs(x), or use map_blocks with numpy.{name}"
-        )));
-    }
     let wide = if ty == ScalarType::F16 { DType::F32 } else { e.dtype() };
     if e.dtype().is_time() {
         return time_extremum(kind, e, params);
@@ -214,9 +209,6 @@ fn arg(name: &str, e: &Expr, params: &Params) -> Result<Expr> {
         .dtype()
         .scalar()
         .ok_or_else(|| ArrayError::ty(format!("{name} of dtype {} is not native", e.dtype().name())))?;
-    if ty.is_complex() {
-        return Err(ArrayError::Unsupported(format!("{name} of complex numbers is not native; use abs(x)")));
-    }
     if params.axes.as_ref().is_some_and(|axes| axes.iter().any(|&a| !e.chunks()[a].is_known())) {
         return Err(ArrayError::value(format!(
             "{name} along an axis of unknown length: call compute_chunk_sizes() first"

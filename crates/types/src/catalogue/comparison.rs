@@ -197,6 +197,19 @@ fn lexicographic(b: &mut Builder<'_>, op: CmpOp, x: Val, y: Val) -> Val {
     b.or(decided, by_second)
 }
 
+/// The greater or smaller of two complex numbers in lexicographic order, the first NaN if there is one.
+pub fn complex_extremum(b: &mut Builder<'_>, op: BinOp, x: Val, y: Val) -> Val {
+    let nan = b.is_nan(x);
+    let wins = lexicographic(b, if op == BinOp::Max { CmpOp::Ge } else { CmpOp::Le }, x, y);
+    let first = b.or(nan, wins);
+    b.select(first, x, y)
+}
+
+/// Whether a complex number comes strictly before (or after) another one in lexicographic order, neither being NaN.
+pub fn complex_before(b: &mut Builder<'_>, op: CmpOp, x: Val, y: Val) -> Val {
+    lexicographic(b, op, x, y)
+}
+
 /// The greater or smaller of two, the first NaN if there is one.
 pub(crate) fn extremum(b: &mut Builder<'_>, op: BinOp, v: &[Val]) -> Val {
     let ty = b.ty(v[0]);
@@ -204,10 +217,7 @@ pub(crate) fn extremum(b: &mut Builder<'_>, op: BinOp, v: &[Val]) -> Val {
         return if op == BinOp::Max { b.or(v[0], v[1]) } else { b.and(v[0], v[1]) };
     }
     if ty.is_complex() {
-        let nan = b.is_nan(v[0]);
-        let wins = lexicographic(b, if op == BinOp::Max { CmpOp::Ge } else { CmpOp::Le }, v[0], v[1]);
-        let first = b.or(nan, wins);
-        return b.select(first, v[0], v[1]);
+        return complex_extremum(b, op, v[0], v[1]);
     }
     b.bin(op, v[0], v[1])
 }

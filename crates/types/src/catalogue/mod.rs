@@ -18,6 +18,7 @@ mod typing;
 
 pub use arithmetic::power_by_constant;
 pub use build::Builder;
+pub use comparison::{complex_before, complex_extremum};
 pub use docs::docs_table;
 pub use op::{Accuracy, Build, Chapter, Identity, Loops, Op, Outputs, Quirk, Signature};
 pub use time::TimeRule;
