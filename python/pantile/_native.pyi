@@ -80,11 +80,14 @@ def fill(value: Any, dtype: str, chunks: Chunks) -> Expr: ...  # value: a Python
 def coord(chunks: Sequence[int]) -> Expr: ...  # 0, 1, 2, ... int64
 def random(
     distribution: str,
-    parameters: dict[str, float | int | Any],
+    parameters: dict[str, float | int | Any],  # an Expr: one value for each element, broadcast
     dtype: str,
     key: tuple[int, int, int],
     chunks: Chunks,
 ) -> Expr: ...
+def random_not_negative(
+    e: Expr, message: str
+) -> Expr: ...  # float64; computing a negative one is a ValueError
 def random_key(words: Sequence[int]) -> tuple[int, int, int]: ...
 def random_child(key: tuple[int, int, int], call: int) -> tuple[int, int, int]: ...
 def random_spawn(key: tuple[int, int, int], index: int) -> tuple[int, int, int]: ...

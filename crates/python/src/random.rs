@@ -6,7 +6,8 @@ use crate::expr::{Expr, Here};
 use pantile_array::ArrayError;
 use pantile_array::chunks::AxisChunks;
 use pantile_array::ops::random as sampling;
-use pantile_array::random::{Distribution as D, Key};
+use pantile_array::ops::sampled::{Parameter, not_negative, sampled};
+use pantile_array::random::{Distribution as D, Key, Number};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
@@ -18,6 +19,7 @@ pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_function(wrap_pyfunction!(random_child, m)?)?;
     m.add_function(wrap_pyfunction!(random_spawn, m)?)?;
     m.add_function(wrap_pyfunction!(random_permutation, m)?)?;
+    m.add_function(wrap_pyfunction!(random_not_negative, m)?)?;
     Ok(())
 }
 
@@ -52,6 +54,21 @@ fn random_permutation(py: Python<'_>, key: Words, n: u64, chunks: Vec<u64>) -> P
     Ok(sampling::permutation(to_key(key), n, chunks).or_raise(py)?.into())
 }
 
+/// The same array, whose elements must not be negative; else computing it is an error with this text.
+#[pyfunction]
+fn random_not_negative(py: Python<'_>, e: &Expr, message: &str) -> PyResult<Expr> {
+    let _here = Here::new(py);
+    Ok(not_negative(&e.node, message).or_raise(py)?.into())
+}
+
+/// A parameter: exact where Python has a whole number.
+fn number(value: &Bound<'_, PyAny>) -> PyResult<Number> {
+    match value.extract::<i128>() {
+        Ok(whole) => Ok(Number::Int(whole)),
+        Err(_) => Ok(Number::Float(value.extract()?)),
+    }
+}
+
 #[pyfunction]
 fn random(
     py: Python<'_>,
@@ -68,44 +85,35 @@ fn random(
     let get = |name: &str| -> PyResult<Bound<'_, PyAny>> {
         parameters.get_item(name)?.ok_or_else(|| missing(name))
     };
-    let f = |name: &str| -> PyResult<f64> { get(name)?.extract() };
-    let distribution = match distribution {
-        "random" => D::Random,
-        "uniform" => D::Uniform { low: f("low")?, high: f("high")? },
-        "integers" => D::Integers {
-            low: get("low")?.extract()?,
-            high: get("high")?.extract()?,
-            endpoint: get("endpoint")?.extract()?,
-        },
-        "standard_normal" => D::StandardNormal,
-        "normal" => D::Normal { loc: f("loc")?, scale: f("scale")? },
-        "standard_exponential" => D::StandardExponential,
-        "exponential" => D::Exponential { scale: f("scale")? },
-        "standard_gamma" => D::StandardGamma { shape: f("shape")? },
-        "gamma" => D::Gamma { shape: f("shape")?, scale: f("scale")? },
-        "poisson" => D::Poisson { lam: f("lam")? },
-        "beta" => D::Beta { a: f("a")?, b: f("b")? },
-        "binomial" => D::Binomial { n: get("n")?.extract()?, p: f("p")? },
-        "chisquare" => D::Chisquare { df: f("df")? },
-        "f" => D::F { dfnum: f("dfnum")?, dfden: f("dfden")? },
-        "geometric" => D::Geometric { p: f("p")? },
-        "gumbel" => D::Gumbel { loc: f("loc")?, scale: f("scale")? },
-        "laplace" => D::Laplace { loc: f("loc")?, scale: f("scale")? },
-        "logistic" => D::Logistic { loc: f("loc")?, scale: f("scale")? },
-        "lognormal" => D::Lognormal { mean: f("mean")?, sigma: f("sigma")? },
-        "negative_binomial" => D::NegativeBinomial { n: f("n")?, p: f("p")? },
-        "pareto" => D::Pareto { a: f("a")? },
-        "power" => D::Power { a: f("a")? },
-        "rayleigh" => D::Rayleigh { scale: f("scale")? },
-        "standard_cauchy" => D::StandardCauchy,
-        "standard_t" => D::StandardT { df: f("df")? },
-        "triangular" => D::Triangular { left: f("left")?, mode: f("mode")?, right: f("right")? },
-        "vonmises" => D::Vonmises { mu: f("mu")?, kappa: f("kappa")? },
-        "wald" => D::Wald { mean: f("mean")?, scale: f("scale")? },
-        "weibull" => D::Weibull { a: f("a")? },
-        "choice" => D::Choice { p: get("p")?.extract::<Vec<f64>>()?.into() },
-        other => return Err(ArrayError::value(format!("there is no distribution `{other}`"))).or_raise(py),
+    let known = |found: Option<D>| {
+        found
+            .ok_or_else(|| ArrayError::value(format!("there is no distribution `{distribution}`")))
+            .or_raise(py)
     };
     let dtype = self::dtype(py, dtype)?;
-    Ok(sampling::random(distribution, dtype, to_key(key), chunks_from_py(chunks)?).or_raise(py)?.into())
+    let (key, chunks) = (to_key(key), chunks_from_py(chunks)?);
+    let mut given = Vec::new();
+    let mut arrays = false;
+    for (name, value) in parameters.iter() {
+        let parameter = match value.cast::<Expr>() {
+            Ok(e) => Parameter::Array(e.get().node.clone()),
+            Err(_) => continue,
+        };
+        arrays = true;
+        given.push((name.extract::<String>()?, parameter));
+    }
+    if arrays {
+        for (name, value) in parameters.iter() {
+            if value.cast::<Expr>().is_err() {
+                given.push((name.extract()?, Parameter::Number(number(&value)?)));
+            }
+        }
+        return Ok(sampled(distribution, &given, dtype, key, chunks).or_raise(py)?.into());
+    }
+    let chosen = if distribution == "choice" {
+        D::Choice { p: get("p")?.extract::<Vec<f64>>()?.into() }
+    } else {
+        known(D::named(distribution, |name| number(&get(name)?))?)?
+    };
+    Ok(sampling::random(chosen, dtype, key, chunks).or_raise(py)?.into())
 }

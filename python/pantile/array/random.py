@@ -68,11 +68,67 @@ def _is_array(value: Any) -> bool:
     return isinstance(value, Array) or np.ndim(value) > 0
 
 
+# What NumPy's messages call the scale.
+_SCALES = {"uniform": "high - low", "lognormal": "sigma"}
+
+
+def _number(value: Any, whole: bool) -> Any:
+    """A parameter as the engine takes it: a number, or an array's expression."""
+    if not _is_array(value):
+        return _whole(value) if whole else float(value)
+    if isinstance(value, Array):
+        if value.dtype.kind not in ("iub" if whole else "iubf"):
+            raise TypeError(f"parameters are real numbers{', here whole ones' * whole}, not {value.dtype}")
+        return value._expr
+    array = np.asarray(value)
+    if array.dtype.kind not in "iubf":
+        raise TypeError(f"parameters are real numbers, not {array.dtype}")
+    if whole and array.dtype.kind == "f":
+        rounded = array.astype(np.int64)
+        if not np.array_equal(rounded, array):
+            raise TypeError(
+                f"bounds and numbers of trials are integers, not {array[rounded != array].flat[0]}"
+            )
+        array = rounded
+    return as_expr(array)
+
+
+def _result_shape(size: Any, *parameters: Any) -> tuple[int, ...]:
+    """The shape of samples: that of the parameters together, or `size`, to which they broadcast."""
+    shapes: list[Any] = [
+        v.shape if isinstance(v, Array) else np.shape(v) for v in parameters if v is not None
+    ]
+    if any(n is None for shape in shapes for n in shape):
+        raise ValueError("parameters of unknown length: call compute_chunk_sizes() first")
+    together = np.broadcast_shapes(*shapes)
+    if size is None:
+        return together
+    shape = shape_argument(size)
+    if np.broadcast_shapes(together, shape) != shape:
+        raise ValueError(
+            f"Output size {shape} is not compatible with broadcast dimensions of inputs {together}."
+        )
+    return shape
+
+
+def _not_negative(e: Expr, value: Any, message: str) -> Expr:
+    """A scale, which is refused here if it is known to be negative, and when it is computed otherwise."""
+    if isinstance(value, Array):
+        return _native.random_not_negative(e, message)
+    numbers = np.asarray(value, float)
+    if np.any(np.signbit(numbers) & ~np.isnan(numbers)):
+        raise ValueError(message)
+    return e
+
+
 class Generator:
     """Makes random arrays; `default_rng` makes one.
 
     Every method takes ``size`` (a shape; None for one number, or for the shape of array-valued parameters) and ``chunks``.
-    Locations and scales may be arrays; other parameters are single numbers.
+
+    Parameters may be arrays, NumPy's or lazy ones, which broadcast against each other and `size`. Locations and scales are
+    applied in a kernel. Other array-valued parameters give each element a distribution of its own; where they repeat along the
+    last axis that costs nothing, where neighbours differ it is far slower than NumPy's generator.
 
     Examples
     --------
@@ -119,34 +175,30 @@ class Generator:
             name, parameters, dtype_text(kind), self._next(), normalize(chunks, shape, kind)
         )
 
-    def _simple(self, name: str, size: Any, chunks: Any, **parameters: Any) -> Array:
-        """A distribution whose parameters are single numbers."""
-        for key, value in parameters.items():
-            if _is_array(value):
-                raise _native.UnsupportedError(
-                    f"{name}: `{key}` must be a single number; only locations and scales may be arrays. Draw part by "
-                    f"part, or use map_blocks with NumPy's generator"
-                )
-        integers = ("poisson", "binomial", "geometric", "negative_binomial")
-        plain = {k: int(v) if k == "n" and name == "binomial" else float(v) for k, v in parameters.items()}
-        return Array(self._draw(name, plain, size, chunks, "i8" if name in integers else "f8"))
+    def _simple(self, name: str, size: Any, chunks: Any, dtype: Any = None, **parameters: Any) -> Array:
+        """A distribution by its parameters. Where one is an array, each element has a distribution of its own."""
+        if dtype is None:
+            counts = ("poisson", "binomial", "geometric", "negative_binomial")
+            dtype = "i8" if name in counts else "f8"
+        plain = {
+            k: _number(v, name == "integers" or (name, k) == ("binomial", "n")) for k, v in parameters.items()
+        }
+        if any(isinstance(v, Expr) for v in plain.values()):
+            size = _result_shape(size, *parameters.values())
+        return Array(self._draw(name, plain, size, chunks, dtype))
 
     def _scaled(
         self, name: str, standard: str, extra: dict[str, Any], loc: Any, scale: Any, size: Any, chunks: Any
     ) -> Array:
         """``loc + scale * standard``, where location or scale is an array."""
-        if size is None:
-            shapes = [as_expr(v).shape for v in (loc, scale) if _is_array(v)]
-            size = np.broadcast_shapes(*shapes)  # type: ignore[arg-type]
+        size = _result_shape(size, loc, scale)
         e = self._draw(standard, extra, size, chunks)
         for word, value in (("multiply", scale), ("add", loc)):
             if value is not None:
                 v = as_expr(value)
-                if word == "multiply" and not isinstance(value, Array) and np.any(np.asarray(value) < 0):
-                    raise ValueError(f"{name}: scale < 0")
+                if word == "multiply":
+                    v = _not_negative(v, value, f"{name}: {_SCALES.get(name, 'scale')} < 0")
                 e = call(word, e, v)
-        if e.shape != shape_argument(size):
-            raise ValueError(f"{name}: parameters of shape {e.shape} do not fit size {shape_argument(size)}")
         return Array(e)
 
     # ---- continuous ----
@@ -173,8 +225,13 @@ class Generator:
     def uniform(self, low: Any = 0.0, high: Any = 1.0, size: Any = None, *, chunks: Any = "auto") -> Array:
         """Uniform in [low, high)."""
         if _is_array(low) or _is_array(high):
-            width = call("subtract", as_expr(high), as_expr(low))
-            return self._scaled("uniform", "random", {}, low, Array(width), size, chunks)
+            if isinstance(low, Array) or isinstance(high, Array):
+                width: Any = Array(call("subtract", as_expr(high), as_expr(low)))
+            else:
+                width = np.subtract(high, low, dtype=float)
+                if not np.isfinite(width).all():
+                    raise OverflowError("Range exceeds valid bounds")
+            return self._scaled("uniform", "random", {}, low, width, size, chunks)
         return self._simple("uniform", size, chunks, low=low, high=high)
 
     def standard_normal(self, size: Any = None, dtype: Any = float, *, chunks: Any = "auto") -> Array:
@@ -201,9 +258,7 @@ class Generator:
         self, shape: Any, size: Any = None, dtype: Any = float, *, chunks: Any = "auto"
     ) -> Array:
         """Gamma with this shape and scale 1; float64 or float32."""
-        if _is_array(shape):
-            return self._simple("standard_gamma", size, chunks, shape=shape)
-        return Array(self._draw("standard_gamma", {"shape": float(shape)}, size, chunks, dtype))
+        return self._simple("standard_gamma", size, chunks, dtype, shape=shape)
 
     def gamma(self, shape: Any, scale: Any = 1.0, size: Any = None, *, chunks: Any = "auto") -> Array:
         """Gamma with this shape and scale."""
@@ -306,7 +361,7 @@ class Generator:
 
         Parameters
         ----------
-        low, high : int
+        low, high : int or array_like of int
             The bounds.
         size : int or tuple of int, optional
             The shape.
@@ -324,10 +379,7 @@ class Generator:
         """
         if high is None:
             low, high = 0, low
-        if _is_array(low) or _is_array(high):
-            raise _native.UnsupportedError("integers takes single numbers as its bounds")
-        parameters = {"low": _whole(low), "high": _whole(high), "endpoint": bool(endpoint)}
-        return Array(self._draw("integers", parameters, size, chunks, dtype))
+        return self._simple("integers", size, chunks, dtype, low=low, high=high, endpoint=bool(endpoint))
 
     def poisson(self, lam: Any = 1.0, size: Any = None, *, chunks: Any = "auto") -> Array:
         """Poisson with this mean."""

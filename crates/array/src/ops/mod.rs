@@ -8,5 +8,6 @@ pub mod join;
 pub mod linalg;
 pub mod random;
 pub mod reduction;
+pub mod sampled;
 pub mod scan;
 pub mod shape;

@@ -1,7 +1,7 @@
 //! The distributions that can be asked for, what their parameters mean, and what is wrong with bad ones.
 //!
-//! Names, parameters and their domains are those of NumPy's `Generator`. Parameters are scalars: an array of locations
-//! or scales is applied by the caller to a standard sample.
+//! Names, parameters and their domains are those of NumPy's `Generator`. Parameters are scalars: where they are
+//! arrays, the caller has a distribution for each element (`ops::sampled`), or moves and scales a standard sample.
 
 use std::sync::Arc;
 
@@ -79,6 +79,30 @@ pub enum Distribution {
 
 use Distribution as D;
 
+/// A parameter's value as callers have it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Number {
+    /// A number.
+    Float(f64),
+    /// A whole number, which stays exact.
+    Int(i128),
+}
+
+impl Number {
+    fn float(self) -> f64 {
+        match self {
+            Number::Float(x) => x,
+            Number::Int(x) => x as f64,
+        }
+    }
+    fn int(self) -> i128 {
+        match self {
+            Number::Float(x) => x as i128,
+            Number::Int(x) => x,
+        }
+    }
+}
+
 const FLOATS: &[ScalarType] = &[ScalarType::F64, ScalarType::F32];
 const DOUBLE: &[ScalarType] = &[ScalarType::F64];
 const INDEX: &[ScalarType] = &[ScalarType::I64];
@@ -95,6 +119,51 @@ const INTEGERS: &[ScalarType] = &[
 ];
 
 impl Distribution {
+    /// The distribution with this name, which asks for its parameters by NumPy's names, in NumPy's order; `None` if there
+    /// is none. `choice` is not among them.
+    pub fn named<E>(
+        name: &str,
+        mut get: impl FnMut(&'static str) -> Result<Number, E>,
+    ) -> Result<Option<Distribution>, E> {
+        let mut f = |name| get(name).map(Number::float);
+        Ok(Some(match name {
+            "random" => D::Random,
+            "uniform" => D::Uniform { low: f("low")?, high: f("high")? },
+            "integers" => D::Integers {
+                low: get("low")?.int(),
+                high: get("high")?.int(),
+                endpoint: get("endpoint")?.int() != 0,
+            },
+            "standard_normal" => D::StandardNormal,
+            "normal" => D::Normal { loc: f("loc")?, scale: f("scale")? },
+            "standard_exponential" => D::StandardExponential,
+            "exponential" => D::Exponential { scale: f("scale")? },
+            "standard_gamma" => D::StandardGamma { shape: f("shape")? },
+            "gamma" => D::Gamma { shape: f("shape")?, scale: f("scale")? },
+            "poisson" => D::Poisson { lam: f("lam")? },
+            "beta" => D::Beta { a: f("a")?, b: f("b")? },
+            "binomial" => D::Binomial { n: get("n")?.int() as i64, p: get("p")?.float() },
+            "chisquare" => D::Chisquare { df: f("df")? },
+            "f" => D::F { dfnum: f("dfnum")?, dfden: f("dfden")? },
+            "geometric" => D::Geometric { p: f("p")? },
+            "gumbel" => D::Gumbel { loc: f("loc")?, scale: f("scale")? },
+            "laplace" => D::Laplace { loc: f("loc")?, scale: f("scale")? },
+            "logistic" => D::Logistic { loc: f("loc")?, scale: f("scale")? },
+            "lognormal" => D::Lognormal { mean: f("mean")?, sigma: f("sigma")? },
+            "negative_binomial" => D::NegativeBinomial { n: f("n")?, p: f("p")? },
+            "pareto" => D::Pareto { a: f("a")? },
+            "power" => D::Power { a: f("a")? },
+            "rayleigh" => D::Rayleigh { scale: f("scale")? },
+            "standard_cauchy" => D::StandardCauchy,
+            "standard_t" => D::StandardT { df: f("df")? },
+            "triangular" => D::Triangular { left: f("left")?, mode: f("mode")?, right: f("right")? },
+            "vonmises" => D::Vonmises { mu: f("mu")?, kappa: f("kappa")? },
+            "wald" => D::Wald { mean: f("mean")?, scale: f("scale")? },
+            "weibull" => D::Weibull { a: f("a")? },
+            _ => return Ok(None),
+        }))
+    }
+
     /// The `Generator` method's name, for messages.
     pub fn name(&self) -> &'static str {
         match self {

@@ -302,6 +302,13 @@ pub(super) trait Source {
 
     /// Draws `elements` (linear indices in the array) in place. All of `elements` must be set; repeated ones are fine.
     fn draw(&self, isa: Isa, key: Key, elements: &[u64; BATCH], out: &mut [Self::Item; BATCH]);
+
+    /// Draws one element: the same as among others.
+    fn draw_one(&self, isa: Isa, key: Key, element: u64) -> Self::Item {
+        let mut out = [Self::BLANK; BATCH];
+        self.draw(isa, key, &[element; BATCH], &mut out);
+        out[0]
+    }
 }
 
 /// One attempt of a rejection method, from two Philox blocks.
@@ -401,6 +408,10 @@ impl<K: Attempt> Source for Rejection<K> {
         }
         panic!("bug: a rejection loop that never accepts");
     }
+
+    fn draw_one(&self, _isa: Isa, key: Key, element: u64) -> K::Item {
+        self.alone(key, element, 0)
+    }
 }
 
 /// So many rejected elements or fewer are tried again one by one: a batch for them would be mostly thrown away.
@@ -435,7 +446,11 @@ pub(super) unsafe fn fill_source<K: Source>(isa: Isa, source: &K, key: Key, regi
         if n == 0 {
             return;
         }
-        source.draw(isa, key, &indices, &mut items);
+        if n == 1 {
+            items[0] = source.draw_one(isa, key, indices[0]);
+        } else {
+            source.draw(isa, key, &indices, &mut items);
+        }
         // SAFETY: `n <= BATCH`, and the region's elements, counted once each, fit in `out` by the caller's promise.
         unsafe {
             let bytes = n * size_of::<K::Item>();

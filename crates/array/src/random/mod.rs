@@ -11,7 +11,7 @@
 //! Reading order: `distribution` (what can be asked), `sampler` (the door), `key`, `philox`, `region`, `engine` (the
 //! loops), then the kernels: `continuous`, `integers`, `discrete`, `rejection`; `permutation`; `math` underneath.
 //!
-//! Not here: parameters that are arrays, multivariate distributions, and reading the system's entropy.
+//! Not here: parameters that are arrays (`ops::sampled` calls a sampler for each element), multivariate distributions, and reading the system's entropy.
 
 mod continuous;
 mod discrete;
@@ -32,7 +32,7 @@ mod special;
 #[cfg(test)]
 mod tests;
 
-pub use distribution::Distribution;
+pub use distribution::{Distribution, Number};
 pub use error::RandomError;
 pub use key::Key;
 pub use permutation::Permutation;

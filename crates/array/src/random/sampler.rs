@@ -24,6 +24,9 @@ use super::rejection::{
 /// in tens of microseconds. Rejection is right from a mean of 10, but some ten times slower.
 const TABLE_VARIANCE: f64 = 16_384.0;
 
+/// As `TABLE_VARIANCE`, for a few samples: building a large table costs more than it saves. Rejection needs no less.
+const SMALL_TABLE_VARIANCE: f64 = 10.0;
+
 /// A distribution with checked parameters and a dtype, ready to fill blocks. Cheap to share between threads.
 pub struct Sampler {
     distribution: D,
@@ -144,19 +147,19 @@ fn integers(low: u64, values: u64, dtype: ScalarType) -> Box<dyn Fill> {
     }
 }
 
-fn binomial(n: i64, p: f64) -> Box<dyn Fill> {
+fn binomial(n: i64, p: f64, table_below: f64) -> Box<dyn Fill> {
     let (p, mirror) = if p > 0.5 { (1.0 - p, Some(n)) } else { (p, None) };
     let n_f64 = n as f64;
     if n == 0 || p == 0.0 {
         return stream(Constant(mirror.unwrap_or(0)));
     }
-    if n_f64 * p * (1.0 - p) < TABLE_VARIANCE {
+    if n_f64 * p * (1.0 - p) < table_below {
         return stream(Mirrored { inner: InversionTable::binomial(n_f64, p), mirror });
     }
     source(Rejection(Binomial::new(n_f64, p, mirror)))
 }
 
-fn kernel(distribution: &D, dtype: ScalarType) -> Box<dyn Fill> {
+fn kernel(distribution: &D, dtype: ScalarType, table_below: f64) -> Box<dyn Fill> {
     use std::f64::consts::{PI, TAU};
     let halves = |constant| stream(Constant::<f64>(constant));
     match *distribution {
@@ -174,10 +177,10 @@ fn kernel(distribution: &D, dtype: ScalarType) -> Box<dyn Fill> {
         D::StandardGamma { shape } => gamma(shape, 1.0, dtype),
         D::Gamma { shape, scale } => gamma(shape, scale, dtype),
         D::Chisquare { df } => gamma(0.5 * df, 2.0, dtype),
-        D::Poisson { lam } if lam < TABLE_VARIANCE => stream(InversionTable::poisson(lam)),
+        D::Poisson { lam } if lam < table_below => stream(InversionTable::poisson(lam)),
         D::Poisson { lam } => source(Rejection(Poisson::new(lam))),
         D::Beta { a, b } => source(GammaPair::beta(a, b)),
-        D::Binomial { n, p } => binomial(n, p),
+        D::Binomial { n, p } => binomial(n, p, table_below),
         D::F { dfnum, dfden } => source(GammaPair::f(dfnum, dfden)),
         D::Geometric { p: 1.0 } => stream(Constant(1i64)),
         D::Geometric { p } => stream(Geometric::new(p)),
@@ -217,8 +220,18 @@ fn kernel(distribution: &D, dtype: ScalarType) -> Box<dyn Fill> {
 impl Sampler {
     /// Checks the parameters and builds what filling needs.
     pub fn new(distribution: D, dtype: ScalarType) -> Result<Sampler, RandomError> {
+        Sampler::with_tables(distribution, dtype, TABLE_VARIANCE)
+    }
+
+    /// As `new`, quick to make, for few samples. Those of Poisson and binomial distributions are other ones where the variance
+    /// lies between 10 and 16384.
+    pub fn for_few(distribution: D, dtype: ScalarType) -> Result<Sampler, RandomError> {
+        Sampler::with_tables(distribution, dtype, SMALL_TABLE_VARIANCE)
+    }
+
+    fn with_tables(distribution: D, dtype: ScalarType, table_below: f64) -> Result<Sampler, RandomError> {
         distribution.validate(dtype)?;
-        let fill = kernel(&distribution, dtype);
+        let fill = kernel(&distribution, dtype, table_below);
         Ok(Sampler { distribution, dtype, fill })
     }
 
