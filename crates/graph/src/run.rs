@@ -41,7 +41,7 @@ pub trait Runner: Send + Sync {
 
     /// Reads back what `spill` wrote: `len` bytes at the start of `file`.
     ///
-    /// The file is private to the value and lives as long as the returned value does if the runner maps it.
+    /// The file is private to the value, and removed afterwards.
     fn restore(&self, file: std::fs::File, len: u64) -> io::Result<Self::Value>;
 }
 
@@ -64,7 +64,7 @@ pub trait Observer: Send + Sync {
         _bytes: u64,
     ) {
     }
-    /// A value of `bytes` bytes was written to disk (`true`) or mapped back (`false`).
+    /// A value of `bytes` bytes was written to disk (`true`) or read back (`false`).
     fn spilled(&self, _task: TaskId, _bytes: u64, _out: bool, _at_ns: u64) {}
     /// The run is over; `ok` tells whether it succeeded.
     fn ended(&self, _ok: bool, _at_ns: u64) {}

@@ -1,8 +1,8 @@
 """HDF5 datasets: what h5py says about them becomes a layout for the native reader, or a reason to read through h5py.
 
 The native reader knows contiguous and chunked storage of numbers, booleans and times, through gzip, shuffle, fletcher32 and
-lzf, in either byte order. Everything else (other filters, compact, virtual and external storage) is sliced by h5py under its
-lock; strings and compound types are refused.
+lzf, in either byte order. Everything else is sliced by h5py under its lock: other filters, compact, virtual and external
+storage, and strings and compound types, whose blocks only Python functions can work on.
 """
 
 from __future__ import annotations
