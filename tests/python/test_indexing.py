@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from tests.python.helpers import arrays, check, cuts, lazy
+from tests.python.helpers import arrays, check, cuts, lazy, same_error
 
 DTYPES = ("?", "i4", "f4", "c16")
 
@@ -114,6 +114,65 @@ def test_assignment_forms() -> None:
     check(a, expected)
 
 
+@given(data=st.data())
+def test_assignment_at_positions(data) -> None:
+    x, a = data.draw(lazy(dtypes=("i4", "f8")))
+    axis = data.draw(st.integers(0, x.ndim - 1)) if x.ndim else None
+    if axis is None or x.shape[axis] == 0:
+        return
+    n = x.shape[axis]
+    if data.draw(st.booleans()):
+        positions = np.array(data.draw(st.lists(st.integers(-n, n - 1), max_size=2 * n)), int)
+    else:
+        positions = data.draw(hnp.arrays("?", n))
+    key: tuple = (slice(None),) * axis + (positions,)
+    count = x[key].shape[axis]
+    shape = data.draw(
+        st.sampled_from([x[key].shape, x[key].shape[axis:], (count,) + (1,) * (x.ndim - axis - 1), ()])
+    )
+    value = np.arange(np.prod(shape, dtype=int)).reshape(shape).astype(x.dtype) - 3
+    expected = x.copy()
+    expected[key] = value
+    a[key] = da.from_array(value) if shape and data.draw(st.booleans()) else value
+    check(a, expected)
+
+
+@given(data=st.data())
+def test_assignment_of_an_array_through_a_mask(data) -> None:
+    x, a = data.draw(lazy(dtypes=("i4", "f8")))
+    mask = data.draw(hnp.arrays("?", x.shape))
+    if not x.ndim:
+        return
+    value = np.arange(int(mask.sum())).astype(x.dtype) - 3
+    expected = x.copy()
+    expected[mask] = value
+    a[da.from_array(mask) if data.draw(st.booleans()) else mask] = (
+        da.from_array(value, chunks=2) if data.draw(st.booleans()) else value
+    )
+    check(a, expected)
+
+
+def test_assignment_along_one_axis_beside_others() -> None:
+    x = np.arange(60.0).reshape(5, 4, 3)
+    for key, value in (
+        ((slice(1, 4), [3, 0, 3]), np.arange(9.0).reshape(3, 3)),
+        ((slice(None, None, -2), slice(None), [0, -1]), 7.0),
+        ((2, [1, 0]), np.arange(6.0).reshape(2, 3)),
+        ((..., [True, False, True]), np.array([1.0, 2.0])),
+        (([0, 0, 4],), np.arange(3.0).reshape(3, 1, 1)),
+        (([[0, 1], [1, 2]],), 5.0),
+        (([],), 5.0),
+    ):
+        expected, a = x.copy(), da.from_array(x.copy(), chunks=2)
+        expected[key] = value
+        a[key] = value
+        check(a, expected)
+    expected, a = x.copy(), da.from_array(x.copy(), chunks=2)
+    expected[:, expected[0, :, 0] > 4] = 1
+    a[:, a[0, :, 0] > 4] = 1
+    check(a, expected)
+
+
 def test_unknown_lengths() -> None:
     x = np.arange(20)
     a = da.from_array(x, chunks=6)
@@ -155,8 +214,50 @@ def test_bad_assignments() -> None:
         a[1:3] = np.ones((3, 4))
     with pytest.raises(TypeError, match="complex"):
         a[0] = 1j
+    x = np.ones((5, 4))
+    for key, value in (
+        ([0, 1], np.ones((3, 4))),
+        ([0, 9], 1.0),
+        (np.array([True] * 4), 1.0),
+        (x > 0, np.ones(3)),
+        (x > 0, np.ones((5, 4))),
+        (np.array([True, False, True, False, True]), np.ones((2, 4))),
+    ):
+        same_error(
+            lambda k=key, v=value: assigned(da.from_array(x, chunks=2), k, v),
+            lambda k=key, v=value: assigned(x, k, v),
+        )
+    with pytest.raises(ValueError, match="3 input values to the 20 output"):
+        assigned(a, a > 0, np.ones(3)).compute()
     with pytest.raises(NotImplementedError, match="where"):
-        a[[0, 1]] = np.ones((2, 4))
+        a[[0, 1], [0, 1]] = 1
+    with pytest.raises(NotImplementedError, match="compute the mask first"):
+        a[:, a[0] > 0] = np.ones((5, 4))
+    with pytest.raises(NotImplementedError, match="ravel the index array"):
+        a[[[0, 1], [1, 2]]] = np.ones((2, 2, 4))
+
+
+def assigned(x, key, value):
+    x = x.copy()
+    x[key] = value
+    return x.compute() if isinstance(x, da.Array) else x
+
+
+@given(data=st.data())
+def test_positions_of_what_is_not_zero(data) -> None:
+    x, a = data.draw(lazy(dtypes=("i4", "?")))
+    if x.ndim == 0:
+        with pytest.raises(ValueError, match="0d"):
+            da.nonzero(a)
+    else:
+        for ours, numpys in zip(da.nonzero(a), np.nonzero(x), strict=True):
+            check(ours, numpys)
+        for ours, numpys in zip(np.where(a), np.where(x), strict=True):
+            check(ours, numpys)
+        check(a.nonzero()[0], x.nonzero()[0])
+    check(da.flatnonzero(a), np.flatnonzero(x))
+    check(np.argwhere(a), np.argwhere(x))
+    check(da.count_nonzero(a), np.asarray(np.count_nonzero(x)))
 
 
 def test_what_is_not_supported_says_so() -> None:

@@ -713,6 +713,10 @@ class Array:
         """Elements at positions along an axis. See `take`."""
         return indexing.take(self, indices, axis)
 
+    def nonzero(self) -> tuple[Array, ...]:
+        """The positions of what is not zero, an array for each axis. See `nonzero`."""
+        return indexing.nonzero(self)
+
     def diagonal(self, offset: int = 0) -> Array:
         """A diagonal of a two-dimensional array. See `diagonal`."""
         return indexing.diagonal(self, offset)

@@ -253,8 +253,8 @@ def astype(x: Any, dtype: Any, /, *, casting: Any = "unsafe", copy: bool = True)
     return Array(_native.astype(e, wanted))
 
 
-def where(condition: Any, x: Any = None, y: Any = None, /) -> Array:
-    """Elements of `x` where the condition holds, of `y` elsewhere.
+def where(condition: Any, x: Any = None, y: Any = None, /) -> Any:
+    """Elements of `x` where the condition holds, of `y` elsewhere. With the condition alone: `nonzero` of it.
 
     Parameters
     ----------
@@ -263,13 +263,8 @@ def where(condition: Any, x: Any = None, y: Any = None, /) -> Array:
 
     Returns
     -------
-    Array
-        Of the common dtype of `x` and `y`.
-
-    Raises
-    ------
-    UnsupportedError
-        With the condition alone: the shape of the answer depends on the values. Use ``flatnonzero(condition.compute())``.
+    Array, or tuple of Array
+        Of the common dtype of `x` and `y`; with the condition alone the positions where it holds, an array for each axis.
 
     Examples
     --------
@@ -279,10 +274,9 @@ def where(condition: Any, x: Any = None, y: Any = None, /) -> Array:
     array([-1, -1, -1,  3,  4])
     """
     if x is None and y is None:
-        raise _native.UnsupportedError(
-            "where(condition) alone gives positions, whose number depends on the values; compute the condition and use "
-            "numpy.nonzero, or select with x[condition]"
-        )
+        from pantile.array.indexing import nonzero
+
+        return nonzero(condition)
     if x is None or y is None:
         raise ValueError("either both or neither of x and y should be given")
     return Array(call("where", argument(condition), argument(x), argument(y)))

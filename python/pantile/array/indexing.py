@@ -17,7 +17,7 @@ from pantile.array.chunking import axis_index
 from pantile.array.core import Array, as_expr, known_shape, operand
 from pantile.array.elementwise import call
 
-__all__ = ["compress", "diagonal", "extract", "take"]
+__all__ = ["argwhere", "compress", "diagonal", "extract", "flatnonzero", "nonzero", "take"]
 
 
 def _entry(value: Any) -> Any:
@@ -97,32 +97,155 @@ def setitem(x: Array, key: Any, value: Any) -> None:
     if isinstance(v, complex) and x.dtype.kind != "c":
         raise TypeError(f"a complex number cannot be assigned to an array of dtype {x.dtype}")
     entries = _key(key)
-    # A NumPy mask along the first axis of several, or a lazy one: where() over the whole array.
-    if isinstance(entries, np.ndarray) and entries.dtype.kind == "b":
-        entries = as_expr(entries)
     if isinstance(entries, tuple) and len(entries) == 1 and isinstance(entries[0], (Expr, np.ndarray)):
-        return setitem(x, Array(entries[0]) if isinstance(entries[0], Expr) else entries[0], value)
-    if (
-        isinstance(entries, np.ndarray)
-        and entries.dtype.kind in "iu"
-        and entries.ndim == 1
-        and np.ndim(value) == 0
-    ):
-        entries = _mask_of(x, entries)
+        entries = entries[0]
+    several = isinstance(v, (np.ndarray, Expr)) and len(v.shape) > 0 and v.shape != (1,) * len(v.shape)
+    if isinstance(entries, np.ndarray) and entries.dtype.kind == "b" and not (several and entries.ndim == 1):
+        # One value goes to all true elements: where() over the whole array, which fuses.
+        entries = as_expr(entries)
+    if several and isinstance(entries, Expr) and len(entries.shape) == x.ndim and entries.dtype == "|b1":
+        x._expr = _spread(x, entries, as_expr(value))
+        return None
+    listed = entries if isinstance(entries, tuple) else (entries,)
+    if any(isinstance(k, np.ndarray) and k.dtype.kind in "iu" and k.ndim > 1 for k in listed):
+        if several:
+            raise _native.UnsupportedError(
+                "assigning an array through an index array with several axes is not supported: ravel the index array, and "
+                "reshape the value accordingly"
+            )
+        flat = tuple(
+            k.reshape(-1) if isinstance(k, np.ndarray) and k.dtype.kind in "iu" else k for k in listed
+        )
+        entries = flat if isinstance(entries, tuple) else flat[0]
     x._expr = _native.assign(x._expr, entries, v)
     return None
 
 
-def _mask_of(x: Array, positions: np.ndarray[Any, Any]) -> Expr:
-    """Which positions along the first axis are in the list: one value goes to all of them, so their order does not matter."""
-    n = len(x)
-    wrapped = np.where(positions < 0, positions + n, positions)
-    bad = (wrapped < 0) | (wrapped >= n)
-    if bad.any():
-        raise IndexError(f"index {int(positions[bad][0])} is out of bounds for axis 0 with size {n}")
-    flags = np.zeros(n, bool)
-    flags[wrapped] = True
-    return as_expr(flags)
+def _spread(x: Array, mask: Expr, value: Expr) -> Expr:
+    """The array with the value's elements, in order, at the places in C order where the mask is true."""
+    if len(value.shape) != 1:
+        raise TypeError(
+            f"NumPy boolean array indexing assignment requires a 0 or 1-dimensional input, input has {len(value.shape)} "
+            "dimensions"
+        )
+    shape = known_shape(x._expr, "assignment through a mask")
+    if mask.shape != shape:
+        raise IndexError(f"boolean index did not match indexed array; shapes are {shape} and {mask.shape}")
+    if 0 in shape:
+        return x._expr
+    flat = Array(_native.reshape(mask, (-1,)))
+    # Which of the value's elements comes to a place where the mask is true.
+    ranks = flat.cumsum(dtype=np.int64) - 1
+    count = flat.sum(keepdims=True)
+    value = _native.astype(value, x.dtype.str)
+    chosen = _native.blockwise(
+        _ranked,
+        "assign-mask",
+        [(ranks._expr, [("block", 0)]), (count._expr, [("whole",)]), (value, [("whole",)])],
+        ranks.chunks,
+        ranks.chunks,
+        x.dtype.str,
+    )
+    chosen = _native.rechunk(_native.reshape(chosen, shape), x.chunks)
+    return call("where", mask, chosen, x._expr)
+
+
+def _ranked(block_id: Any, ranks: Any, count: Any, value: Any) -> Any:
+    if len(value) != count[0]:
+        raise ValueError(
+            f"NumPy boolean array indexing assignment cannot assign {len(value)} input values to the {count[0]} output "
+            "values where the mask is true"
+        )
+    # Places in front of the first true element take something that where() passes over.
+    return value[np.maximum(ranks, 0)] if len(value) else np.zeros(ranks.shape, value.dtype)
+
+
+def nonzero(a: Any) -> tuple[Array, ...]:
+    """The positions of the elements that are not zero, an array for each axis.
+
+    Parameters
+    ----------
+    a : array_like
+        With one axis or more.
+
+    Returns
+    -------
+    tuple of Array
+        In C order; their length is unknown before they are computed.
+
+    Examples
+    --------
+    >>> import pantile.array as da
+    >>> rows, columns = da.nonzero(da.asarray([[0, 3], [4, 0]]))
+    >>> rows.compute(), columns.compute()
+    (array([0, 1]), array([1, 0]))
+    """
+    e = as_expr(a)
+    if e.ndim == 0:
+        raise ValueError(
+            "Calling nonzero on 0d arrays is not allowed. Use np.atleast_1d(scalar).nonzero() instead. If the context of "
+            "this error is of the form `arr[nonzero(cond)]`, just use `arr[cond]`."
+        )
+    known_shape(e, "nonzero")
+    mask = e if e.dtype == "|b1" else call("not_equal", e, 0)
+    positions = []
+    for axis, cuts in enumerate(e.chunks):
+        along = _native.coord([n or 0 for n in cuts])
+        behind = tuple(range(1, e.ndim - axis))
+        along = _native.expand_dims(along, behind) if behind else along
+        positions.append(Array(_native.index(_native.broadcast_to(along, e.chunks), mask)))
+    return tuple(positions)
+
+
+def flatnonzero(a: Any) -> Array:
+    """The positions in the flattened array of the elements that are not zero.
+
+    Parameters
+    ----------
+    a : array_like
+        The array.
+
+    Returns
+    -------
+    Array
+        With one axis of unknown length.
+
+    Examples
+    --------
+    >>> import pantile.array as da
+    >>> da.flatnonzero(da.asarray([[0, 3], [4, 0]])).compute()
+    array([1, 2])
+    """
+    return nonzero(Array(_native.reshape(as_expr(a), (-1,))))[0]
+
+
+def argwhere(a: Any) -> Array:
+    """The positions of the elements that are not zero, a row for each.
+
+    Parameters
+    ----------
+    a : array_like
+        The array.
+
+    Returns
+    -------
+    Array
+        Of shape (count, axes); the count is unknown before it is computed.
+
+    Examples
+    --------
+    >>> import pantile.array as da
+    >>> da.argwhere(da.asarray([[0, 3], [4, 0]])).compute()
+    array([[0, 1],
+           [1, 0]])
+    """
+    from pantile.array.manipulation import stack
+
+    e = as_expr(a)
+    if e.ndim == 0:
+        e = _native.expand_dims(e, (0,))
+        return argwhere(Array(e))[:, :0]
+    return stack(nonzero(Array(e)), axis=1)
 
 
 def take(a: Any, indices: Any, axis: Any = None, out: Any = None, mode: str = "raise") -> Array:

@@ -1,7 +1,8 @@
 //! Assignment: `x[index] = value` makes a new array in which some elements are other ones.
 
 use super::elementwise::{Arg, astype, broadcast_to, find, map, shape_text};
-use super::index::{Index, index};
+use super::index::{Index, expand_ellipsis, index, numpy_would_move};
+use super::scatter::scatter;
 use crate::chunks::Chunks;
 use crate::error::{ArrayError, Result};
 use crate::expr::{Expr, Kind};
@@ -17,15 +18,13 @@ use std::sync::Arc;
 /// The array after `e[indices] = value`. The dtype stays.
 ///
 /// # Errors
-/// A value that does not broadcast to the indexed part; index arrays other than a mask of all axes.
+/// A value that does not broadcast to the indexed part; index arrays on several axes; an array as the value of a lazy mask.
 pub fn assign(e: &Expr, indices: &[Index], value: &Arg) -> Result<Expr> {
     if let [Index::Mask(mask)] = indices {
         return assign_mask(e, mask, value);
     }
-    if indices.iter().any(|i| matches!(i, Index::Take(_) | Index::Flags(..) | Index::Mask(_))) {
-        return Err(ArrayError::Unsupported(
-            "assignment through an index array is not supported; use a boolean mask of the array's shape, or where()".into(),
-        ));
+    if indices.iter().any(is_fancy) {
+        return assign_along(e, indices, value);
     }
     let shape = e.known_shape().ok_or_else(|| {
         ArrayError::value(
@@ -93,6 +92,77 @@ pub fn assign(e: &Expr, indices: &[Index], value: &Arg) -> Result<Expr> {
     Ok(Expr::new(Kind::Op(Arc::new(op), vec![e.clone(), value]), e.dtype(), e.chunks().clone()))
 }
 
+fn is_fancy(index: &Index) -> bool {
+    matches!(index, Index::Take(_) | Index::Flags(..) | Index::Mask(_))
+}
+
+/// Assignment through one index array along one axis, beside basic indices: the part that the latter mean is changed along the
+/// axis, and assigned.
+fn assign_along(e: &Expr, indices: &[Index], value: &Arg) -> Result<Expr> {
+    let indices = expand_ellipsis(e, indices)?;
+    let fancy: Vec<usize> = (0..indices.len()).filter(|&k| is_fancy(&indices[k])).collect();
+    let &[k] = fancy.as_slice() else {
+        return Err(ArrayError::Unsupported(
+            "assignment through index arrays on several axes is not supported; use a boolean mask of the array's shape, or \
+             where()"
+                .into(),
+        ));
+    };
+    if indices.iter().any(|i| matches!(i, Index::Int(_))) && numpy_would_move(&indices, k) {
+        return Err(ArrayError::Unsupported(
+            "an integer and an index array separated by a slice: NumPy moves the axis to the front; assign in two steps"
+                .into(),
+        ));
+    }
+    let axis = indices[..k].iter().filter(|i| !matches!(i, Index::Int(_))).count();
+    let original = indices[..k].iter().filter(|i| !matches!(i, Index::NewAxis)).count();
+    let mut basic = indices.clone();
+    basic[k] = Index::Slice(None, None, None);
+    let whole = basic.iter().all(|i| matches!(i, Index::Slice(None, None, None)));
+    let part = if whole { e.clone() } else { index(e, &basic)? };
+    let changed = match &indices[k] {
+        Index::Take(positions) => scatter(&part, positions, axis, original, &value.to_expr(e.dtype())?)?,
+        Index::Flags(len, positions) => {
+            if let Some(n) = part.chunks()[axis].len().filter(|n| n != len) {
+                return Err(ArrayError::index(format!(
+                    "boolean index did not match indexed array along axis {original}; size of axis is {n} but size of \
+                     corresponding boolean axis is {len}"
+                )));
+            }
+            scatter(&part, positions, axis, original, &value.to_expr(e.dtype())?)?
+        }
+        Index::Mask(mask) if mask.ndim() == 1 => {
+            let behind: Vec<usize> = (1..part.ndim() - axis).collect();
+            if mask.chunks()[0].len() != part.chunks()[axis].len() {
+                return Err(ArrayError::index(format!(
+                    "boolean index did not match indexed array along axis {original}; shapes are {} and {}",
+                    shape_text(&part.shape()),
+                    shape_text(&mask.shape())
+                )));
+            }
+            if let Arg::Array(v) = value
+                && v.ndim() > behind.len()
+                && v.chunks()[v.ndim() - 1 - behind.len()].len() != Some(1)
+            {
+                return Err(ArrayError::Unsupported(format!(
+                    "assigning an array of shape {} through a lazy mask along axis {original} needs the number of true \
+                     elements: compute the mask first, or use where()",
+                    shape_text(&v.shape())
+                )));
+            }
+            // Seen with the part's axes from `axis` on, the mask applies to all of the rest.
+            assign_mask_to(&part, &super::shape::expand_dims(mask, &behind), value)?
+        }
+        _ => {
+            return Err(ArrayError::Unsupported(
+                "assignment through a mask over some of several axes; use a mask of all axes, or of one"
+                    .into(),
+            ));
+        }
+    };
+    if whole { Ok(changed) } else { assign(e, &basic, &Arg::Array(changed)) }
+}
+
 fn assign_mask(e: &Expr, mask: &Expr, value: &Arg) -> Result<Expr> {
     if mask.dtype() != DType::Bool {
         return Err(ArrayError::index("a lazy index array must be boolean"));
@@ -116,8 +186,24 @@ fn assign_mask(e: &Expr, mask: &Expr, value: &Arg) -> Result<Expr> {
                 "assigning an array through a lazy mask needs the number of true elements; assign a scalar, or use where()".into(),
             ));
     }
+    assign_mask_to(e, &mask, value)
+}
+
+/// The array with the value where a mask holds that broadcasts against it.
+fn assign_mask_to(e: &Expr, mask: &Expr, value: &Arg) -> Result<Expr> {
+    if mask.dtype() != DType::Bool {
+        return Err(ArrayError::index("a lazy index array must be boolean"));
+    }
     let value = Arg::Array(value.to_expr(e.dtype())?);
-    let out = map(find("where")?, &[Arg::Array(mask), value, Arg::Array(e.clone())])?.swap_remove(0);
+    let out = map(find("where")?, &[Arg::Array(mask.clone()), value, Arg::Array(e.clone())])?.swap_remove(0);
+    if out.ndim() > e.ndim() && out.shape()[out.ndim() - e.ndim()..] != e.shape()[..]
+        || out.ndim() == e.ndim() && out.shape() != e.shape()
+    {
+        return Err(ArrayError::value(format!(
+            "could not broadcast the value to the array of shape {}",
+            shape_text(&e.shape())
+        )));
+    }
     if out.ndim() != e.ndim() {
         let extra: Vec<usize> = (0..out.ndim() - e.ndim()).collect();
         return astype(&super::shape::squeeze(&out, &extra)?, e.dtype());

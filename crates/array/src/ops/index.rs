@@ -97,7 +97,7 @@ pub fn index(e: &Expr, indices: &[Index]) -> Result<Expr> {
 }
 
 /// NumPy puts the fancy axis first when an integer (which counts as an index array then) is not next to it.
-fn numpy_would_move(indices: &[Index], k: usize) -> bool {
+pub(super) fn numpy_would_move(indices: &[Index], k: usize) -> bool {
     let first = indices
         .iter()
         .position(|i| matches!(i, Index::Int(_) | Index::Take(_) | Index::Flags(..) | Index::Mask(_)))
@@ -109,7 +109,7 @@ fn numpy_would_move(indices: &[Index], k: usize) -> bool {
     indices[first..=last].iter().any(|i| matches!(i, Index::Slice(..) | Index::NewAxis))
 }
 
-fn expand_ellipsis(e: &Expr, indices: &[Index]) -> Result<Vec<Index>> {
+pub(super) fn expand_ellipsis(e: &Expr, indices: &[Index]) -> Result<Vec<Index>> {
     let uses = |i: &Index| match i {
         Index::NewAxis | Index::Ellipsis => 0,
         Index::Mask(m) => m.ndim(),
@@ -207,8 +207,8 @@ fn unknown_axis(axis: usize) -> ArrayError {
     ))
 }
 
-/// `numpy.take(e, positions, axis)`; `original` is the axis' number in the user's array, for the message.
-pub fn take(e: &Expr, positions: &[i64], axis: usize, original: usize) -> Result<Expr> {
+/// Positions along an axis, counted from its start.
+pub(super) fn wrap(e: &Expr, positions: &[i64], axis: usize, original: usize) -> Result<Vec<u64>> {
     let len = e.chunks()[axis].len().ok_or_else(|| unknown_axis(original))?;
     let mut wrapped = Vec::with_capacity(positions.len());
     for &p in positions {
@@ -220,6 +220,12 @@ pub fn take(e: &Expr, positions: &[i64], axis: usize, original: usize) -> Result
         }
         wrapped.push(q as u64);
     }
+    Ok(wrapped)
+}
+
+/// `numpy.take(e, positions, axis)`; `original` is the axis' number in the user's array, for the message.
+pub fn take(e: &Expr, positions: &[i64], axis: usize, original: usize) -> Result<Expr> {
+    let wrapped = wrap(e, positions, axis, original)?;
     // An arithmetic progression is a slice.
     if let [first, second, ..] = wrapped.as_slice() {
         let step = *second as i64 - *first as i64;
@@ -245,7 +251,7 @@ pub fn take(e: &Expr, positions: &[i64], axis: usize, original: usize) -> Result
 }
 
 /// Ascending positions are cut where the input is; others into chunks as long as the input's.
-fn take_cuts(input: &AxisChunks, positions: &[u64]) -> AxisChunks {
+pub(super) fn take_cuts(input: &AxisChunks, positions: &[u64]) -> AxisChunks {
     let ascending = positions.windows(2).all(|w| w[0] <= w[1]);
     let longest = input.longest().max(1);
     if !ascending || positions.is_empty() {

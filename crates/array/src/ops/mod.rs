@@ -10,4 +10,5 @@ pub mod random;
 pub mod reduction;
 pub mod sampled;
 pub mod scan;
+mod scatter;
 pub mod shape;
