@@ -10,7 +10,9 @@
 //! 3. *Complete.* When a few sources more would let every consumer of the value run, with nothing large left over, those
 //!    are made next. Without this, `(u * u).mean()` and `(u * v).mean()` would keep all of `u` until `v` is looked at.
 //! 4. *Descend.* Otherwise go on depth first towards the outputs; of the inputs of a task, and of the outputs, those that
-//!    need far more than the others beyond their results go first (Sethi and Ullman's rule), else as they were named.
+//!    need far more than the others beyond their results go first (Sethi and Ullman's rule), else as they were named. Before
+//!    that, layers of outputs whose tasks look at little of the graph go before those that look at far more: `x.sum()`
+//!    takes the blocks in any order, and is made on the way, while `x - x.mean(0)` must have them column by column.
 //!
 //! What a task "makes" is judged at the end of the chain it starts (`settled`): a block that only feeds a sum counts as
 //! that sum. Bytes decide everywhere, counts nowhere.
@@ -82,7 +84,8 @@ pub fn order(graph: &Graph) -> Order {
 pub fn order_counted(graph: &Graph) -> (Order, u64) {
     let mut play = Play::new(graph);
     // As if a last task needed all outputs: the first one that was asked for goes first, unless another needs far more.
-    play.push_goals(graph.outputs());
+    let outputs = play.narrow_first(graph.outputs());
+    play.push_goals(&outputs);
     play.descend();
     // A graph from a file may have tasks that no output needs; they come last.
     for id in graph.ids() {
@@ -121,9 +124,13 @@ struct Node {
     unready: u32,
     /// The last pass that saw this task; how a pass tells apart duplicates.
     seen: u32,
+    /// Tasks below, and this one, as if nothing were shared.
+    reach: u32,
     /// Outputs are never let go.
     output: bool,
 }
+
+const _: () = assert!(size_of::<Node>() == 64);
 
 struct Play<'g> {
     graph: &'g Graph,
@@ -172,11 +179,13 @@ impl<'g> Play<'g> {
             let own = bytes.saturating_add(graph.scratch_bytes(id));
             let mut need = 0u64;
             let mut missing = 0;
+            let mut reach = 1u32;
             if let [input] = inputs {
                 let node = &mut self.nodes[input.0 as usize];
                 node.consumers += 1;
                 node.consumers_xor ^= id.0;
                 need = node.need.max(node.bytes.saturating_add(own));
+                reach = reach.saturating_add(node.reach);
                 missing = 1;
             } else {
                 self.pass += 1;
@@ -190,6 +199,7 @@ impl<'g> Play<'g> {
                     node.consumers += 1;
                     node.consumers_xor ^= id.0;
                     missing += 1;
+                    reach = reach.saturating_add(node.reach);
                     self.sortable.push((node.need.saturating_sub(node.bytes), input));
                 }
                 hungriest_last(&mut self.sortable);
@@ -212,6 +222,7 @@ impl<'g> Play<'g> {
                 consumers_xor: 0,
                 unready: 0,
                 seen: 0,
+                reach,
                 output: false,
             });
         }
@@ -244,6 +255,32 @@ impl<'g> Play<'g> {
                 _ => {}
             }
         }
+    }
+
+    /// The outputs, layers of tasks that reach little before layers of tasks that reach far more.
+    ///
+    /// Only factors of four count, reckoned from the largest, and inside a layer the order stays: at the edges of a grid tasks
+    /// reach less than inside, and the grid's order is worth more.
+    fn narrow_first(&self, outputs: &[TaskId]) -> Vec<TaskId> {
+        let reach = |id: TaskId| self.nodes[id.0 as usize].reach;
+        let mut of_layer: Vec<u32> = vec![0; self.graph.labels().len()];
+        let (mut least, mut most) = (u32::MAX, 0);
+        for &output in outputs {
+            let layer = &mut of_layer[self.graph.task(output).layer.0 as usize];
+            *layer = (*layer).max(reach(output));
+        }
+        for &layer in of_layer.iter().filter(|&&layer| layer > 0) {
+            least = least.min(layer);
+            most = most.max(layer);
+        }
+        let mut ordered = outputs.to_vec();
+        if most / 4 >= least.max(1) {
+            ordered.sort_by_key(|&id| {
+                let layer = of_layer[self.graph.task(id).layer.0 as usize];
+                Reverse((most / layer.max(1)).ilog2() / 2)
+            });
+        }
+        ordered
     }
 
     /// Reaches the goals, top first.

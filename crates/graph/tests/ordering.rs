@@ -167,6 +167,24 @@ fn column_means_taken_away_go_column_by_column() {
 }
 
 #[test]
+fn a_sum_of_everything_does_not_dictate_the_order_of_columns() {
+    // x.sum() and x - x.mean(0), asked for in this order: the sum is content with any order of blocks, the rest is not.
+    let (rows, columns) = (20, 30);
+    let n = rows * columns;
+    let mut plan = Plan::default();
+    let x = plan.layer("x", n, BLOCK, |_| vec![]);
+    let piece = plan.layer("piece", n, PART, move |i| vec![(x, i)]);
+    let sum = plan.reduce("sum", piece, n, 16, PART);
+    let part = plan.layer("part", n, PART, move |i| vec![(x, i)]);
+    let mean =
+        plan.layer("mean", columns, PART, move |c| (0..rows).map(|r| (part, r * columns + c)).collect());
+    let less = plan.layer("less", n, BLOCK, move |k| vec![(x, k), (mean, k % columns)]);
+    let store = plan.layer("store", n, 0, move |i| vec![(less, i)]);
+    check_blocks_alive(&plan.graph(&[sum, store]), u64::from(rows) + 2);
+    check_blocks_alive(&plan.graph(&[store, sum]), u64::from(rows) + 2);
+}
+
+#[test]
 fn an_anomaly_over_time_keeps_one_place() {
     // x has a block a month and place; the climatology is a mean over years for each month of the year.
     let (months, years, places) = (12, 8, 10);
