@@ -3,7 +3,8 @@
 //! Reading order: `options` (what a caller chooses and gets told), `pool` (the threads), `run` (a run from beginning to
 //! end), `worker` (what a thread does in it), `queue` (which task is next), `pressure` (what happens at the memory
 //! limit), `values` and `ledger` (what is alive and what it weighs), `spill` (the files), `fits` (what can be said
-//! before a run), `gate` (how threads of a pool may borrow from a run), `error`.
+//! before a run), `gate` (how threads of a pool may borrow from a run), `error`. Beside them `processes/`: workers in processes
+//! of their own, which a task may call.
 //!
 //! Promises: values are dropped when their last consumer has them; a run ends, whatever the limit; nothing of it is left
 //! running or on disk afterwards, whether it succeeded, failed, was cancelled or panicked.
@@ -15,6 +16,7 @@ mod ledger;
 pub mod options;
 pub mod pool;
 mod pressure;
+pub mod processes;
 mod queue;
 mod run;
 mod spill;

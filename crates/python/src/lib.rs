@@ -1,7 +1,8 @@
 //! The Python bindings: the module `pantile._native`. It composes all other crates, and is the only one that names pyo3.
 //!
 //! Reading order: `expr` (the class that the Python package wraps), `convert` (arguments in, arrays out), `ops` (functions
-//! that build expressions), `source` and `pyop` (Python objects inside a graph), `compute` (running), `error` (exceptions).
+//! that build expressions), `source` and `pyop` (Python objects inside a graph), `compute` (running), `processes/` (Python functions
+//! in worker processes), `error` (exceptions).
 //!
 //! Names, defaults and docstrings for users are in the Python package; here arguments arrive checked for kind.
 
@@ -19,6 +20,7 @@ mod interrupt;
 mod linalg;
 mod machine;
 mod ops;
+mod processes;
 mod progress;
 mod pyop;
 mod random;
@@ -40,6 +42,7 @@ fn _native(m: &Bound<'_, PyModule>) -> PyResult<()> {
     source::register(m)?;
     files::register(m)?;
     pyop::register(m)?;
+    processes::register(m)?;
     compute::register(m)?;
     delayed::register(m)?;
     tokenize::register(m)?;

@@ -1,0 +1,158 @@
+"""What goes to worker processes and back, where plain pickle is not enough; and what a worker must know to begin.
+
+The extension tries plain pickle first and comes here when that fails. Nothing here is called for an ordinary call of a function of
+an importable module.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import sys
+from collections.abc import Callable
+from typing import Any
+
+__all__ = ["Context", "RemoteTraceback", "command", "dumps", "failure", "rebuilt"]
+
+
+def name_of(function: Any) -> str:
+    """What a function is called in messages."""
+    function = getattr(function, "func", function)
+    name = getattr(function, "__qualname__", None)
+    return name if isinstance(name, str) else f"an object of class {type(function).__qualname__}"
+
+
+def dumps(value: Any, role: str, function: Any, buffer_callback: Callable[[Any], Any] | None) -> bytes:
+    """Pickles by value what cannot be pickled by name; `role` is what the value is to the function."""
+    whole = {
+        "function": "",
+        "arguments": "the arguments of ",
+        "result": f"what was returned (of class {type(value).__qualname__}) by ",
+        "exception": "the exception raised by ",
+    }[role] + name_of(function)
+    try:
+        import cloudpickle
+    except ImportError:
+        try:
+            plain = pickle.dumps(value, 5)
+        except Exception as error:
+            reason = str(error)
+        else:
+            if b"__main__" not in plain:
+                return pickle.dumps(value, 5, buffer_callback=buffer_callback)
+            reason = "it uses something that is defined in __main__, which a worker process does not have"
+        raise pickle.PicklingError(
+            f"cannot send {whole} between processes: {reason}. Install cloudpickle "
+            "(pip install 'pantile[processes]'), with which functions and classes defined in __main__, lambdas and "
+            "closures can be sent; or move what is sent to the top level of a module that can be imported"
+        ) from None
+    try:
+        return cloudpickle.dumps(value, 5, buffer_callback=buffer_callback)
+    except Exception as error:
+        raise pickle.PicklingError(f"cannot send {whole} between processes: {error}") from error
+
+
+class RemoteTraceback(Exception):
+    """The cause of an exception that was raised in a worker process: the traceback there, as text."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self.text = text
+
+    def __str__(self) -> str:
+        return f'\n"""\n{self.text}"""'
+
+
+class RemoteError(RuntimeError):
+    """Stands for an exception that could not be sent from a worker process."""
+
+
+def _sendable(error: BaseException) -> BaseException:
+    """The exception, or one that says what it was, if the parent could not rebuild it."""
+    try:
+        data = pickle.dumps(error, 5)
+        if b"__main__" in data:
+            import cloudpickle
+
+            data = cloudpickle.dumps(error, 5)
+        if type(pickle.loads(data)) is type(error):
+            return error
+        reason = "it comes back as another class"
+    except Exception as problem:
+        reason = f"{type(problem).__qualname__}: {problem}"
+    kind = type(error)
+    return RemoteError(
+        f"{kind.__module__}.{kind.__qualname__}: {error}\n(The exception itself cannot be sent between processes: {reason})"
+    )
+
+
+def failure(error: BaseException) -> tuple[list[BaseException], str]:
+    """In a worker: the exception with its explicit causes, and its traceback as text."""
+    import traceback
+
+    text = "".join(traceback.format_exception(error))
+    chain: list[BaseException] = []
+    link: BaseException | None = error
+    while link is not None and len(chain) < 100 and not any(link is other for other in chain):
+        chain.append(link)
+        link = link.__cause__
+    return [_sendable(link) for link in chain], text
+
+
+def rebuilt(sent: tuple[list[BaseException], str]) -> BaseException:
+    """In the parent: the exception as it was, with the worker's traceback as the last of its causes."""
+    chain, text = sent
+    for above, below in zip(chain, [*chain[1:], RemoteTraceback(text)], strict=True):
+        above.__cause__ = below
+    return chain[0]
+
+
+class Context:
+    """What a worker must know of this process before it can import what functions need.
+
+    Warm workers are told again when it changes.
+    """
+
+    def __init__(self) -> None:
+        self._number = 0
+        self._path: list[str] = []
+        self._folder: str | None = None
+        self._setup = b""
+
+    def now(self) -> tuple[int, bytes]:
+        """The number of the present version, and its pickle."""
+        try:
+            folder = os.getcwd()
+        except OSError:
+            # It was removed; then workers stay where they are.
+            folder = None
+        if self._number == 0 or self._path != sys.path or self._folder != folder:
+            self._path, self._folder = list(sys.path), folder
+            # "" means the working directory, wherever that will be; other entries may be relative to the present one.
+            path = [p if not isinstance(p, str) or p == "" else os.path.abspath(p) for p in self._path]
+            self._setup = pickle.dumps({"path": path, "folder": folder, "argv": list(sys.argv)}, 5)
+            self._number += 1
+        return self._number, self._setup
+
+
+_FLAGS = {
+    "dont_write_bytecode": "-B",
+    "no_user_site": "-s",
+    "no_site": "-S",
+    "ignore_environment": "-E",
+    "bytes_warning": "-b",
+}
+
+
+def command() -> tuple[str, list[str]]:
+    """The program of a worker and its arguments: this interpreter, with its options."""
+    if not sys.executable:
+        raise RuntimeError("sys.executable is empty, so worker processes cannot be started; set it to a Python interpreter")
+    options = [option for name, option in _FLAGS.items() if getattr(sys.flags, name)]
+    options += ["-O"] * sys.flags.optimize
+    options += [f"-W{option}" for option in sys.warnoptions]
+    options += ["-X" + (name if value is True else f"{name}={value}") for name, value in sys._xoptions.items()]
+    # This package and no other of its name, wherever it was found. The worker's path is replaced by this process' at once.
+    folder = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    code = f"import sys; sys.path.insert(0, {folder!r}); from pantile._worker import main; main({os.getpid()})"
+    return sys.executable, [*options, "-P", "-c", code]
