@@ -396,6 +396,13 @@ impl WorkerPool {
     }
 }
 
+impl Drop for WorkerPool {
+    fn drop(&mut self) {
+        // Workers may take a moment to end.
+        Python::attach(|py| py.detach(|| self.pool.close()));
+    }
+}
+
 /// `call`, for Python code. Signals are looked after when this is the main thread.
 #[pyfunction]
 #[pyo3(signature = (function, args, kwargs, workers, pool=None, functions=None, stop=None))]
