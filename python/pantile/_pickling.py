@@ -1,14 +1,16 @@
 """What goes to worker processes and back, where plain pickle is not enough; and what a worker must know to begin.
 
-The extension tries plain pickle first and comes here when that fails. Nothing here is called for an ordinary call of a function of
-an importable module.
+The extension tries plain pickle first and comes here when that fails. For an ordinary call of a function of an importable
+module, only `Context.now` runs.
 """
 
 from __future__ import annotations
 
+import io
 import os
 import pickle
 import sys
+import types
 from collections.abc import Callable
 from typing import Any
 
@@ -22,6 +24,17 @@ def name_of(function: Any) -> str:
     return name if isinstance(name, str) else f"an object of class {type(function).__qualname__}"
 
 
+class _Looking(pickle.Pickler):
+    """Plain pickle, which notices names that mean something else in another process."""
+
+    main = ""
+
+    def reducer_override(self, value: Any) -> Any:
+        if isinstance(value, (type, types.FunctionType)) and value.__module__ == "__main__":
+            self.main = f"__main__.{value.__qualname__}"
+        return NotImplemented
+
+
 def dumps(value: Any, role: str, function: Any, buffer_callback: Callable[[Any], Any] | None) -> bytes:
     """Pickles by value what cannot be pickled by name; `role` is what the value is to the function."""
     whole = {
@@ -33,14 +46,16 @@ def dumps(value: Any, role: str, function: Any, buffer_callback: Callable[[Any],
     try:
         import cloudpickle
     except ImportError:
+        file = io.BytesIO()
+        plain = _Looking(file, 5, buffer_callback=buffer_callback)
         try:
-            plain = pickle.dumps(value, 5)
+            plain.dump(value)
         except Exception as error:
             reason = str(error)
         else:
-            if b"__main__" not in plain:
-                return pickle.dumps(value, 5, buffer_callback=buffer_callback)
-            reason = "it uses something that is defined in __main__, which a worker process does not have"
+            if not plain.main:
+                return file.getvalue()
+            reason = f"it uses {plain.main}, which a worker process does not have"
         raise pickle.PicklingError(
             f"cannot send {whole} between processes: {reason}. Install cloudpickle "
             "(pip install 'pantile[processes]'), with which functions and classes defined in __main__, lambdas and "
@@ -147,12 +162,18 @@ _FLAGS = {
 def command() -> tuple[str, list[str]]:
     """The program of a worker and its arguments: this interpreter, with its options."""
     if not sys.executable:
-        raise RuntimeError("sys.executable is empty, so worker processes cannot be started; set it to a Python interpreter")
+        raise RuntimeError(
+            "sys.executable is empty, so worker processes cannot be started; set it to a Python interpreter"
+        )
     options = [option for name, option in _FLAGS.items() if getattr(sys.flags, name)]
     options += ["-O"] * sys.flags.optimize
     options += [f"-W{option}" for option in sys.warnoptions]
-    options += ["-X" + (name if value is True else f"{name}={value}") for name, value in sys._xoptions.items()]
+    options += [
+        "-X" + (name if value is True else f"{name}={value}") for name, value in sys._xoptions.items()
+    ]
     # This package and no other of its name, wherever it was found. The worker's path is replaced by this process' at once.
     folder = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-    code = f"import sys; sys.path.insert(0, {folder!r}); from pantile._worker import main; main({os.getpid()})"
+    code = (
+        f"import sys; sys.path.insert(0, {folder!r}); from pantile._worker import main; main({os.getpid()})"
+    )
     return sys.executable, [*options, "-P", "-c", code]

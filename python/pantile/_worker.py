@@ -8,6 +8,7 @@ It imports as little as possible: NumPy, for example, comes with the first argum
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pickle
 import sys
@@ -21,15 +22,15 @@ _ONE_THREAD = ("PANTILE_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS",
 
 def main(parent: int) -> None:
     """Serves the process `parent` until it says that this is enough."""
-    import _signal
+    import signal
 
     from pantile import _native
 
     end = _native.WorkerEnd(parent)
-    # Ctrl-C in a terminal reaches all its processes, and the parent decides what it means. A handler that does nothing, rather
-    # than SIG_IGN: that would be inherited by the programs that a function starts.
-    _signal.signal(_signal.SIGINT, lambda number, frame: None)
-    _signal.siginterrupt(_signal.SIGINT, False)
+    # Ctrl-C in a terminal reaches all its processes, and the parent decides what it means. A handler that does nothing,
+    # rather than SIG_IGN: that would be inherited by the programs that a function starts.
+    signal.signal(signal.SIGINT, lambda number, frame: None)
+    signal.siginterrupt(signal.SIGINT, False)
     end.allow_interrupt()
     for name in _ONE_THREAD:
         os.environ.setdefault(name, "1")
@@ -50,14 +51,14 @@ def _set_up(context: dict[str, Any]) -> None:
     sys.path[:] = context["path"]
     sys.argv[:] = context["argv"]
     if context["folder"] is not None:
-        try:
+        # The parent may be in a folder that has been removed, or that this user may not enter any more.
+        with contextlib.suppress(OSError):
             os.chdir(context["folder"])
-        except OSError:
-            # The parent may be in a folder that has been removed, or that this user may not enter any more.
-            pass
 
 
-def _answer(end: Any, functions: dict[int, Any], number: int, fresh: Any, forget: list[int], body: Any) -> None:
+def _answer(
+    end: Any, functions: dict[int, Any], number: int, fresh: Any, forget: list[int], body: Any
+) -> None:
     """Runs one call and sends what comes of it."""
     unread = False
     function: Any = None
@@ -97,8 +98,6 @@ def _trimmed(error: BaseException) -> BaseException:
 def _flush() -> None:
     """What a function has printed is seen before its caller goes on, and is not lost if the worker is killed later."""
     for stream in (sys.stdout, sys.stderr):
-        try:
+        # There may be none, or it is closed, or nobody reads it any more.
+        with contextlib.suppress(AttributeError, OSError, ValueError):
             stream.flush()
-        except (AttributeError, OSError, ValueError):
-            # There is none, it is closed, or nobody reads it any more.
-            pass

@@ -1,12 +1,12 @@
 """`Executor`: the interface of `concurrent.futures` on Pantile's worker processes, or on threads.
 
-A `processes` executor differs from `concurrent.futures.ProcessPoolExecutor` in what it costs and in what it can take. Its workers are the
-process' own, started once and shared by all executors. NumPy arrays go through shared memory. Lambdas, closures and what is defined in
-``__main__`` can be sent if cloudpickle is installed, and no ``if __name__ == "__main__"`` is needed. A worker that dies fails its own
-call (`WorkerDiedError`) and no other.
+A `processes` executor differs from `concurrent.futures.ProcessPoolExecutor` in what it costs and in what it can take. Its
+workers are the process' own, started once and shared by all executors. NumPy arrays go through shared memory. Lambdas,
+closures and what is defined in ``__main__`` can be sent if cloudpickle is installed, and no ``if __name__ == "__main__"`` is
+needed. A worker that dies fails its own call (`WorkerDiedError`) and no other.
 
-A `threads` executor has threads of its own, not the engine's: a function that waits for another future of its executor would hold
-a thread that arrays need, and with enough of them nothing would go on.
+A `threads` executor has threads of its own, not the engine's: a function that waits for another future of its executor would
+hold a thread that arrays need, and with enough of them nothing would go on.
 """
 
 from __future__ import annotations
@@ -86,8 +86,8 @@ class Executor(concurrent.futures.ThreadPoolExecutor):
 
     Notes
     -----
-    Functions and arguments for worker processes are pickled when their turn comes. `map` pickles its function once. What a
-    function changes in its own closure or in its module's variables stays in the worker process.
+    Functions and arguments for worker processes are pickled when their turn comes. `map` pickles its function once. What
+    a function changes in its own closure or in its module's variables stays in the worker process.
 
     Leaving a ``with`` block through `KeyboardInterrupt` cancels what has not begun and ends the workers that are at it.
 
@@ -160,7 +160,7 @@ class Executor(concurrent.futures.ThreadPoolExecutor):
             return super().submit(self._processes.call, fn.function, args, kwargs, fn.pickles)
         return super().submit(self._processes.call, fn, args, kwargs)
 
-    def map(  # type: ignore[override]
+    def map(
         self,
         fn: Callable[..., T],
         /,
@@ -205,7 +205,8 @@ class Executor(concurrent.futures.ThreadPoolExecutor):
         if chunksize == 1:
             return super().map(_Once(fn), *iterables, timeout=timeout)  # type: ignore[arg-type]
         chunks = _chunks(zip(*iterables, strict=False), chunksize)
-        return _flat(super().map(_Once(_call_chunk), itertools.repeat(fn), chunks, timeout=timeout))  # type: ignore[arg-type]
+        call: Any = _Once(_call_chunk)
+        return _flat(super().map(call, itertools.repeat(fn), chunks, timeout=timeout))
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

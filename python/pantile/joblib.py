@@ -18,7 +18,7 @@ from pantile.futures import Executor
 __all__ = ["register"]
 
 
-class PantileBackend(AutoBatchingMixin, ParallelBackendBase):  # type: ignore[misc]
+class PantileBackend(AutoBatchingMixin, ParallelBackendBase):
     """What joblib asks of a backend."""
 
     supports_retrieve_callback = True

@@ -224,7 +224,9 @@ fn workers_are_lent_again_and_ended_ones_replaced() {
     assert!(matches!(error, ProcessError::Stopped));
     drop((a, b));
     for pid in pool.pids() {
-        assert!(std::process::Command::new("kill").args(["-9", &pid.to_string()]).status().unwrap().success());
+        assert!(
+            std::process::Command::new("kill").args(["-9", &pid.to_string()]).status().unwrap().success()
+        );
     }
     while pool.pids().iter().any(|pid| lives(*pid)) {
         thread::sleep(Duration::from_millis(1));

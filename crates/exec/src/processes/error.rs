@@ -70,9 +70,7 @@ pub enum ProcessError {
     #[error("the pool of worker processes is closed")]
     PoolClosed,
     /// The pool belongs to the process that forked this one.
-    #[error(
-        "this pool of worker processes belongs to the process that forked this one; make a new one here"
-    )]
+    #[error("this pool of worker processes belongs to the process that forked this one; make a new one here")]
     Forked,
 }
 
@@ -118,8 +116,12 @@ fn advice(error: &io::Error) -> &'static str {
         Some(libc::ENOMEM | libc::ENOSPC) => {
             ". Memory is short, or this process has too many mappings (`vm.max_map_count`): keep fewer results, or use fewer workers"
         }
-        Some(libc::EFBIG) => ". The limit on file sizes (`ulimit -f`) holds for shared memory as well: raise it",
-        Some(libc::EAGAIN) => ". The limit on processes (`ulimit -u`) may be reached: raise it, or use fewer workers",
+        Some(libc::EFBIG) => {
+            ". The limit on file sizes (`ulimit -f`) holds for shared memory as well: raise it"
+        }
+        Some(libc::EAGAIN) => {
+            ". The limit on processes (`ulimit -u`) may be reached: raise it, or use fewer workers"
+        }
         _ => "",
     }
 }

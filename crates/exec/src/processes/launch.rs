@@ -200,8 +200,7 @@ fn waiter<'w>(
     move |socket, want| loop {
         let end = ended.map(|fd| (fd.as_fd(), Want::Read));
         let waited = sys::wait([Some((socket, want)), end], ASK_MS);
-        let [ready, gone] =
-            waited.map_err(|source| ProcessError::Socket { doing: "wait for", source })?;
+        let [ready, gone] = waited.map_err(|source| ProcessError::Socket { doing: "wait for", source })?;
         if ready {
             return Ok(());
         }

@@ -135,8 +135,7 @@ impl Outgoing {
         }
         let size = rounded(bytes.len());
         self.forget_beyond(FREE_MOST.saturating_sub(size as u64));
-        let failed =
-            |doing| move |source| ProcessError::Segment { doing, bytes: bytes.len() as u64, source };
+        let failed = |doing| move |source| ProcessError::Segment { doing, bytes: bytes.len() as u64, source };
         let file = super::sys::memory_file().map_err(failed("make"))?;
         file.set_len(size as u64).map_err(failed("make"))?;
         file.write_all_at(bytes, 0).map_err(failed("fill"))?;
@@ -210,20 +209,21 @@ struct Table {
     dropped_bytes: u64,
     /// The sender waits for messages, and nobody else sends it any.
     idle: bool,
-    closed: bool,
+    /// Where to tell an idle sender. Not kept beyond the channel, though views may be.
+    socket: Option<Arc<UnixStream>>,
 }
 
 /// The segments that a receiver has mapped. Outlives its channel while there are views.
 pub(super) struct Incoming {
     /// The process that this belongs to: a forked child must not speak for its parent.
     pid: u32,
-    socket: Arc<UnixStream>,
     table: Mutex<Table>,
 }
 
 impl Incoming {
     pub(super) fn new(socket: Arc<UnixStream>) -> Incoming {
-        Incoming { pid: std::process::id(), socket, table: Mutex::default() }
+        let table = Table { socket: Some(socket), ..Table::default() };
+        Incoming { pid: std::process::id(), table: Mutex::new(table) }
     }
 
     /// Maps an announced segment.
@@ -286,8 +286,7 @@ impl Incoming {
     /// The sender is gone. Views stay good.
     pub(super) fn close(&self) {
         let mut table = self.table.lock();
-        table.closed = true;
-        table.idle = false;
+        table.socket = None;
         table.entries.drain().for_each(|(_, entry)| gone(&entry));
     }
 
@@ -315,6 +314,7 @@ impl Incoming {
     /// Tells an idle sender what it may free, when that is worth a message. It waits for messages, so the socket has room; should
     /// it have none, the next call carries the news.
     fn tell(&self, table: &mut Table) {
+        let Some(socket) = &table.socket else { return };
         if !table.idle || table.dropped_bytes < TELL_FROM {
             return;
         }
@@ -322,7 +322,7 @@ impl Incoming {
         let count = table.dropped.len().min(256);
         let ids: Vec<u64> = table.dropped.drain(..count).collect();
         let message = notice(&ids);
-        match super::sys::send(self.socket.as_fd(), &[std::io::IoSlice::new(&message)], &[]) {
+        match super::sys::send(socket.as_fd(), &[std::io::IoSlice::new(&message)], &[]) {
             Ok(sent) if sent == message.len() => {
                 count_socket(sent);
                 if table.dropped.is_empty() {

@@ -104,7 +104,11 @@ struct Control([u8; 320]);
 const _: () = assert!(mem::size_of::<Control>() >= 16 + MOST_FILES * 4);
 
 /// Sends what fits without waiting; descriptors go with the first byte.
-pub(super) fn send(socket: BorrowedFd<'_>, bytes: &[IoSlice<'_>], files: &[BorrowedFd<'_>]) -> io::Result<usize> {
+pub(super) fn send(
+    socket: BorrowedFd<'_>,
+    bytes: &[IoSlice<'_>],
+    files: &[BorrowedFd<'_>],
+) -> io::Result<usize> {
     assert!(files.len() <= MOST_FILES);
     let mut control = Control([0; 320]);
     // SAFETY: zeros are a valid empty message header.
@@ -130,8 +134,7 @@ pub(super) fn send(socket: BorrowedFd<'_>, bytes: &[IoSlice<'_>], files: &[Borro
         }
     }
     // SAFETY: the header points to slices and control data that live through the call.
-    let sent =
-        unsafe { libc::sendmsg(socket.as_raw_fd(), &header, libc::MSG_NOSIGNAL | libc::MSG_DONTWAIT) };
+    let sent = unsafe { libc::sendmsg(socket.as_raw_fd(), &header, libc::MSG_NOSIGNAL | libc::MSG_DONTWAIT) };
     check(sent as libc::c_long).map(|n| n as usize)
 }
 
@@ -182,7 +185,10 @@ pub(super) enum Want {
 
 /// Waits until one of the descriptors is ready, or for so many milliseconds (-1: for ever); tells which are ready or at their
 /// end. A signal ends the wait early.
-pub(super) fn wait<const N: usize>(of: [Option<(BorrowedFd<'_>, Want)>; N], timeout_ms: i32) -> io::Result<[bool; N]> {
+pub(super) fn wait<const N: usize>(
+    of: [Option<(BorrowedFd<'_>, Want)>; N],
+    timeout_ms: i32,
+) -> io::Result<[bool; N]> {
     let mut polled = of.map(|entry| match entry {
         Some((fd, want)) => libc::pollfd {
             fd: fd.as_raw_fd(),

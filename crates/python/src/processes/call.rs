@@ -183,9 +183,7 @@ pub fn call(
     };
     let now = Context::now(py)?;
     let answer = py.detach(|| {
-        let begin = || {
-            Python::attach(|py| start(py, workers.pool, &stop)).map_err(|e| stop.put_aside(e))
-        };
+        let begin = || Python::attach(|py| start(py, workers.pool, &stop)).map_err(|e| stop.put_aside(e));
         let mut lease = pool.lease(workers.most, &begin, &|| stop.asked())?;
         let outcome = exchange(&mut lease, &now, sent.as_ref(), &body, &|| stop.asked());
         if !matches!(outcome, Ok(_) | Err(ProcessError::Segment { .. })) {
@@ -225,8 +223,7 @@ fn exchange(
     };
     let keep = worker.kept.keep(function);
     // A function that the worker has not got comes before the arguments.
-    let parts: Vec<&[u8]> =
-        (!keep.known).then_some(&function[..]).into_iter().chain(body.parts()).collect();
+    let parts: Vec<&[u8]> = (!keep.known).then_some(&function[..]).into_iter().chain(body.parts()).collect();
     let notes: Vec<u64> = std::iter::once(u64::from(!keep.known)).chain(keep.forget).collect();
     let message = Message { tag: keep.number, notes: &notes, ..Message::new(Kind::Call, &parts) };
     let answer = worker.exchange(&message, stop);
@@ -271,7 +268,9 @@ fn error(py: Python<'_>, e: ProcessError, function: &Bound<'_, PyAny>) -> PyErr 
             Err(e) => e,
             Ok(()) => PyKeyboardInterrupt::new_err(()),
         },
-        ProcessError::Died { .. } => WorkerDiedError::new_err(format!("{text} while it ran {}", name(function))),
+        ProcessError::Died { .. } => {
+            WorkerDiedError::new_err(format!("{text} while it ran {}", name(function)))
+        }
         ProcessError::DiedAtStart { .. } => WorkerDiedError::new_err(text),
         ProcessError::Prepare(frame) => match failure(py, *frame) {
             Ok(cause) => {
@@ -368,7 +367,13 @@ impl WorkerPool {
     ) -> PyResult<WorkerPool> {
         let empty = PyTuple::empty(py);
         let initializer = initializer
-            .map(|f| dumps((f, initargs.unwrap_or(&empty), py.None()).into_pyobject(py)?.as_any(), Role::Arguments, f))
+            .map(|f| {
+                dumps(
+                    (f, initargs.unwrap_or(&empty), py.None()).into_pyobject(py)?.as_any(),
+                    Role::Arguments,
+                    f,
+                )
+            })
             .transpose()?;
         Ok(WorkerPool { pool: Pool::new(), initializer })
     }

@@ -71,7 +71,12 @@ impl WorkerEnd {
     }
 
     /// Sends what a function returned. Raises where it cannot be pickled or finds no memory; then something else can be sent.
-    fn returned(&self, py: Python<'_>, value: &Bound<'_, PyAny>, function: &Bound<'_, PyAny>) -> PyResult<()> {
+    fn returned(
+        &self,
+        py: Python<'_>,
+        value: &Bound<'_, PyAny>,
+        function: &Bound<'_, PyAny>,
+    ) -> PyResult<()> {
         self.send(py, Kind::Value, 0, &dumps(value, Role::Result, function)?)
     }
 
