@@ -89,6 +89,9 @@ class Executor(concurrent.futures.ThreadPoolExecutor):
     Functions and arguments for worker processes are pickled when their turn comes. `map` pickles its function once. What
     a function changes in its own closure or in its module's variables stays in the worker process.
 
+    A worker has the environment variables of the time at which it was started; the working directory and ``sys.path`` are
+    those of the call. Libraries in it compute on one thread, unless ``OMP_NUM_THREADS`` and its like say otherwise.
+
     Leaving a ``with`` block through `KeyboardInterrupt` cancels what has not begun and ends the workers that are at it.
 
     Within a worker process, a ``"processes"`` executor runs functions on its threads.

@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 
 use super::channel::{Channel, Frame, Kind, Message};
 use super::error::ProcessError;
+use super::segment::{CACHED_MOST_IN_WORKER, limit_cache};
 use super::sys::{self, Want};
 
 /// How often a waiting caller asks whether to stop.
@@ -230,6 +231,7 @@ impl Watch {
         let failed = |source| ProcessError::Socket { doing: "take", source };
         let socket = UnixStream::from(sys::take_stdin().map_err(failed)?);
         let channel = Channel::new(socket);
+        limit_cache(CACHED_MOST_IN_WORKER);
         let waiting = Arc::new(AtomicBool::new(false));
         let ended = sys::process_file(parent);
         if sys::parent() != parent {

@@ -30,8 +30,10 @@ use super::sys::Mapping;
 
 /// Buffers below this go through the socket: a copy of 64 KiB costs less than keeping account of a segment.
 pub(super) const SHARED_FROM: usize = 64 << 10;
-/// What the receivers of this process keep mapped for reuse, in all.
-const CACHED_MOST: u64 = 256 << 20;
+/// What the receivers of this process keep mapped for reuse, in all: results of all workers.
+static CACHED_MOST: AtomicU64 = AtomicU64::new(256 << 20);
+/// The same in a worker, which has company: arguments.
+pub(super) const CACHED_MOST_IN_WORKER: u64 = 64 << 20;
 /// What a sender keeps free before it forgets the oldest.
 const FREE_MOST: u64 = 128 << 20;
 /// Beyond so many views a process' receivers copy instead of mapping: Linux allows 65530 mappings by default.
@@ -73,6 +75,11 @@ pub fn traffic() -> Traffic {
         mapped: MAPPED.load(Relaxed),
         cached_bytes: CACHED.load(Relaxed),
     }
+}
+
+/// Sets what this process' receivers keep mapped for reuse.
+pub(super) fn limit_cache(bytes: u64) {
+    CACHED_MOST.store(bytes, Relaxed);
 }
 
 pub(super) fn count_socket(bytes: usize) {
@@ -297,7 +304,7 @@ impl Incoming {
         let mut table = self.table.lock();
         let Some(entry) = table.entries.get_mut(&id) else { return };
         let size = entry.len() as u64;
-        if CACHED.load(Relaxed) + size <= CACHED_MOST && MAPPED.load(Relaxed) <= MAPPED_MOST {
+        if CACHED.load(Relaxed) + size <= CACHED_MOST.load(Relaxed) && MAPPED.load(Relaxed) <= MAPPED_MOST {
             entry.cached = true;
             CACHED.fetch_add(size, Relaxed);
             table.released.push(id);
@@ -388,7 +395,7 @@ mod tests {
     fn sizes_waste_at_most_a_quarter_beyond_a_page() {
         for len in [1, 4096, 4097, 65_536, 100_000, 10_000_000, (1 << 30) + 1] {
             let size = rounded(len);
-            assert!(size >= len && size % 4096 == 0);
+            assert!(size >= len && size.is_multiple_of(4096));
             assert!(size - len < 4096 || (size - len) * 4 <= len, "{len} -> {size}");
         }
     }
