@@ -9,6 +9,7 @@
 // The module's functions are documented for users in the Python package and typed in `_native.pyi`.
 #![allow(missing_docs)]
 
+mod bag;
 mod block;
 mod compute;
 mod convert;
@@ -46,5 +47,6 @@ fn _native(m: &Bound<'_, PyModule>) -> PyResult<()> {
     compute::register(m)?;
     delayed::register(m)?;
     tokenize::register(m)?;
+    bag::register(m)?;
     Ok(())
 }
