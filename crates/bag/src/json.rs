@@ -499,7 +499,7 @@ pub fn dumps(item: Item<'_>, out: &mut String) {
             for (i, item) in seq.iter().enumerate() {
                 out.push_str(match i {
                     0 => "",
-                    i if i % 2 == 0 => ", ",
+                    i if i.is_multiple_of(2) => ", ",
                     _ => ": ",
                 });
                 dumps(item, out);

@@ -3,6 +3,9 @@
 //! Bytes of all keys lie in one arena; an entry is 24 bytes and its place in the table 4. Text is kept as it is. Other keys are
 //! kept in a canonical form (a float that is an int as that int, a bool as 0 or 1); the few whose first-seen form differs keep
 //! that beside it. The hash is seeded at random: text from strangers cannot choose its collisions.
+//!
+//! Text of up to 16 bytes, which most words are, has a table of its own that holds the text itself: finding a word is then one
+//! look at the table, where the general table leads to the entry and from there to the arena, each a cache miss of its own.
 
 use crate::item::{Item, Seq};
 use crate::tape::{self, Tape};
@@ -20,14 +23,57 @@ struct Entry {
     is_text: bool,
 }
 
+/// What makes hashes different in each set.
+#[derive(Clone, Debug)]
+struct Seed {
+    general: RandomState,
+    short: [u64; 2],
+}
+
+impl Default for Seed {
+    fn default() -> Seed {
+        let general = RandomState::default();
+        let short = [general.hash_one(1), general.hash_one(2)];
+        Seed { general, short }
+    }
+}
+
+/// A text of up to 16 bytes, packed, and its number.
+#[derive(Clone, Copy, Debug)]
+struct Short {
+    packed: [u64; 2],
+    number: u32,
+    length: u32,
+}
+
+impl Short {
+    /// Two words that, with the length, say what the bytes are: the first and last bytes, which overlap where they must.
+    #[inline]
+    fn pack(s: &[u8]) -> Option<[u64; 2]> {
+        Some(match (s.first_chunk::<8>(), s.last_chunk::<8>()) {
+            (Some(first), Some(last)) if s.len() <= 16 => {
+                [u64::from_le_bytes(*first), u64::from_le_bytes(*last)]
+            }
+            (Some(_), _) => return None,
+            _ => match (s.first_chunk::<4>(), s.last_chunk::<4>()) {
+                (Some(first), Some(last)) => {
+                    [u32::from_le_bytes(*first) as u64, u32::from_le_bytes(*last) as u64]
+                }
+                _ => [s.iter().fold(0, |packed, &b| packed << 8 | b as u64), 0],
+            },
+        })
+    }
+}
+
 /// Distinct keys.
 #[derive(Clone, Debug, Default)]
 pub struct Keys {
     table: HashTable<u32>,
+    short: HashTable<Short>,
     entries: Vec<Entry>,
     arena: Vec<u8>,
     odd: FxHashMap<u32, Tape>,
-    seed: RandomState,
+    seed: Seed,
     scratch: Tape,
 }
 
@@ -58,6 +104,7 @@ impl Keys {
         self.arena.len()
             + self.entries.len() * size_of::<Entry>()
             + self.table.capacity() * 5
+            + self.short.capacity() * (size_of::<Short>() + 1)
             + self.odd.values().map(Tape::len).sum::<usize>()
     }
 
@@ -83,7 +130,11 @@ impl Keys {
     #[inline]
     pub fn intern(&mut self, item: Item<'_>) -> Result<Interned> {
         if let Item::Str(s) = item {
-            return self.find_or_insert(s.as_bytes(), true).map(|(i, new)| numbered(i, new));
+            let found = match Short::pack(s.as_bytes()) {
+                Some(packed) => self.find_or_insert_short(packed, s.as_bytes()),
+                None => self.find_or_insert(s.as_bytes(), true),
+            };
+            return found.map(|(i, new)| numbered(i, new));
         }
         let mut canonical = std::mem::take(&mut self.scratch);
         canonical.clear();
@@ -108,8 +159,42 @@ impl Keys {
     }
 
     #[inline]
+    fn find_or_insert_short(&mut self, packed: [u64; 2], key: &[u8]) -> Result<(u32, bool)> {
+        let length = key.len() as u32;
+        let seed = &self.seed;
+        // Multiplying the seeded halves and folding the product mixes all bits, as foldhash does.
+        let hash_of = |packed: &[u64; 2], length: u32| {
+            let product = (packed[0] ^ seed.short[0]) as u128
+                * (packed[1] ^ seed.short[1] ^ (length as u64) << 59) as u128;
+            product as u64 ^ (product >> 64) as u64
+        };
+        let hash = hash_of(&packed, length);
+        if let Some(found) = self.short.find(hash, |s| s.packed == packed && s.length == length) {
+            return Ok((found.number, false));
+        }
+        let number = Self::append_to(&mut self.entries, &mut self.arena, key, hash, true)?;
+        self.short.insert_unique(hash, Short { packed, number, length }, |s| hash_of(&s.packed, s.length));
+        Ok((number, true))
+    }
+
+    fn append_to(
+        entries: &mut Vec<Entry>,
+        arena: &mut Vec<u8>,
+        key: &[u8],
+        hash: u64,
+        is_text: bool,
+    ) -> Result<u32> {
+        let (Ok(i), Ok(length)) = (u32::try_from(entries.len()), u32::try_from(key.len())) else {
+            return Err(Error::not_native("more than 2^32 distinct keys, or a key of more than 4 GiB"));
+        };
+        entries.push(Entry { hash, from: arena.len() as u64, length, is_text });
+        arena.extend_from_slice(key);
+        Ok(i)
+    }
+
+    #[inline]
     fn find_or_insert(&mut self, key: &[u8], is_text: bool) -> Result<(u32, bool)> {
-        let mut hasher = self.seed.build_hasher();
+        let mut hasher = self.seed.general.build_hasher();
         hasher.write(key);
         let hash = hasher.finish() ^ is_text as u64;
         let (entries, arena) = (&self.entries, &self.arena);
@@ -118,29 +203,15 @@ impl Keys {
             e.hash == hash
                 && e.is_text == is_text
                 && e.length as usize == key.len()
-                && same_bytes(&arena[e.from as usize..e.from as usize + key.len()], key)
+                && arena[e.from as usize..e.from as usize + key.len()] == *key
         };
         if let Some(&i) = self.table.find(hash, same) {
             return Ok((i, false));
         }
-        let (Ok(i), Ok(length)) = (u32::try_from(self.entries.len()), u32::try_from(key.len())) else {
-            return Err(Error::not_native("more than 2^32 distinct keys, or a key of more than 4 GiB"));
-        };
-        self.entries.push(Entry { hash, from: self.arena.len() as u64, length, is_text });
-        self.arena.extend_from_slice(key);
+        let i = Self::append_to(&mut self.entries, &mut self.arena, key, hash, is_text)?;
         let entries = &self.entries;
         self.table.insert_unique(hash, i, |&i| entries[i as usize].hash);
         Ok((i, true))
-    }
-}
-
-/// Equality of slices of one length. Most keys are words, for which two loads are quicker than calling `memcmp`.
-#[inline]
-fn same_bytes(a: &[u8], b: &[u8]) -> bool {
-    match (a.first_chunk::<8>(), a.last_chunk::<8>(), b.first_chunk::<8>(), b.last_chunk::<8>()) {
-        (Some(a1), Some(a2), Some(b1), Some(b2)) if a.len() <= 16 => (a1 == b1) & (a2 == b2),
-        (Some(_), ..) => a == b,
-        _ => a.iter().zip(b).all(|(a, b)| a == b),
     }
 }
 

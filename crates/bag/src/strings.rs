@@ -79,7 +79,7 @@ impl Offsets {
     pub fn from_bytes(bytes: &[u8], wide: bool, end: usize) -> Result<Offsets> {
         let bad = || Error::Argument("offsets of a pickled sequence are damaged".into());
         let width = if wide { 8 } else { 4 };
-        if bytes.is_empty() || bytes.len() % width != 0 {
+        if bytes.is_empty() || !bytes.len().is_multiple_of(width) {
             return Err(bad());
         }
         let offsets = if wide {

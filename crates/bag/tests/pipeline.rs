@@ -125,6 +125,30 @@ fn equal_keys_are_one() {
 }
 
 #[test]
+fn texts_of_all_lengths_are_told_apart() {
+    // Zero bytes at either end must not be taken for padding.
+    let mut texts: Vec<String> = Vec::new();
+    for n in 0..40 {
+        for c in ["a", "\0"] {
+            texts.push(c.repeat(n));
+            for at in 0..n {
+                texts.push(format!("{}b{}", c.repeat(at), c.repeat(n - at - 1)));
+            }
+        }
+    }
+    texts.sort();
+    texts.dedup();
+    let mut keys = Keys::default();
+    for (i, text) in texts.iter().enumerate() {
+        assert_eq!(keys.intern(Item::Str(text)).unwrap(), Interned::New(i), "{text:?}");
+    }
+    for (i, text) in texts.iter().enumerate() {
+        assert_eq!(keys.intern(Item::Str(text)).unwrap(), Interned::Known(i));
+        assert!(matches!(keys.get(i), Item::Str(s) if s == text));
+    }
+}
+
+#[test]
 fn buckets_spill_and_go() {
     let buckets = Buckets::new(&std::env::temp_dir(), 3, 100).unwrap();
     for i in 0..50u8 {

@@ -329,10 +329,10 @@ fn bag_rebuild<'py>(
             Part::Values(Data::from_tape(bytes.clone(), ends).or_raise(py)?)
         }
         ("bools", [bytes]) => Part::Values(Data::Bools(bytes.iter().map(|&b| b != 0).collect())),
-        ("ints", [bytes]) if bytes.len() % 8 == 0 => {
+        ("ints", [bytes]) if bytes.len().is_multiple_of(8) => {
             Part::Values(Data::Ints(eights(bytes).map(i64::from_le_bytes).collect()))
         }
-        ("floats", [bytes]) if bytes.len() % 8 == 0 => {
+        ("floats", [bytes]) if bytes.len().is_multiple_of(8) => {
             Part::Values(Data::Floats(eights(bytes).map(f64::from_le_bytes).collect()))
         }
         _ => return Err(damaged()),
