@@ -19,7 +19,7 @@ pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_class::<Strings>()?;
     m.add_class::<Values>()?;
     m.add_class::<Bytes>()?;
-    m.add_class::<Iter>()?;
+    m.add_class::<Walk>()?;
     m.add_function(wrap_pyfunction!(bag_rebuild, m)?)
 }
 
@@ -124,8 +124,8 @@ macro_rules! sequence {
             fn __getitem__<'py>(&self, index: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
                 get_item(&self.part, index)
             }
-            fn __iter__(&self) -> Iter {
-                Iter { part: self.part.clone(), at: 0 }
+            fn __iter__(&self) -> Walk {
+                Walk { part: self.part.clone(), at: 0 }
             }
             fn __eq__<'py>(&self, other: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
                 equals(&self.part, other)
@@ -199,13 +199,13 @@ fn kind(part: &Part) -> &'static str {
 
 /// Iterates over a partition.
 #[pyclass(module = "pantile._native", name = "_BagIter")]
-struct Iter {
+struct Walk {
     part: Arc<Part>,
     at: usize,
 }
 
 #[pymethods]
-impl Iter {
+impl Walk {
     fn __iter__(slf: PyRef<'_, Self>) -> PyRef<'_, Self> {
         slf
     }

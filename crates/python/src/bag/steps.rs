@@ -212,9 +212,12 @@ fn str_step(method: &Bound<'_, PyAny>, args: &[Bound<'_, PyAny>], unbound: bool)
     Ok(Step::Str { name, args, unbound, method })
 }
 
+/// Tables by the name of the method.
+type Tables<T> = PyOnceLock<parking_lot::Mutex<Vec<(String, Arc<T>)>>>;
+
 /// Which characters this Python's `str` says yes to; asked once a process.
 fn char_set(py: Python<'_>, name: &str) -> PyResult<Arc<CharSet>> {
-    static SETS: PyOnceLock<parking_lot::Mutex<Vec<(String, Arc<CharSet>)>>> = PyOnceLock::new();
+    static SETS: Tables<CharSet> = PyOnceLock::new();
     let sets = SETS.get_or_init(py, Default::default);
     if let Some((_, set)) = sets.lock().iter().find(|(n, _)| n == name) {
         return Ok(set.clone());
@@ -234,7 +237,7 @@ fn char_set(py: Python<'_>, name: &str) -> PyResult<Arc<CharSet>> {
 
 /// What `lower`, `upper` or `casefold` of this Python makes of each character; asked once a process.
 fn case_map(py: Python<'_>, name: &str) -> PyResult<Arc<CaseMap>> {
-    static MAPS: PyOnceLock<parking_lot::Mutex<Vec<(String, Arc<CaseMap>)>>> = PyOnceLock::new();
+    static MAPS: Tables<CaseMap> = PyOnceLock::new();
     let maps = MAPS.get_or_init(py, Default::default);
     if let Some((_, map)) = maps.lock().iter().find(|(n, _)| n == name) {
         return Ok(map.clone());
