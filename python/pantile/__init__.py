@@ -3,11 +3,13 @@
 ``import pantile`` itself loads nothing, not even NumPy: each part is imported when it is first used. The parts are
 
 - ``pantile.array``: lazy arrays in chunks, with NumPy's functions (``import pantile.array as da``);
+- ``pantile.bag``: collections of Python objects in partitions (``import pantile.bag as db``);
 - ``pantile.config``: threads, memory limit, block size, where settings come from;
+- ``pantile.futures``, ``pantile.joblib``: an executor of `concurrent.futures` and a backend of joblib, on threads or processes;
 - ``pantile.diagnostics``: the progress bar, pictures of graphs, ``explain``;
 
-and ``compute``, ``persist``, ``visualize`` and ``explain`` take any number of arrays at once, so that what they share is
-computed once.
+``delayed`` makes nodes of any function's calls. ``compute``, ``persist``, ``visualize`` and ``explain`` take any number of arrays, delayed
+values and bags at once, so that what they share is computed once.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pantile import array, config, diagnostics
+    from pantile import array, bag, config, diagnostics, futures, joblib
     from pantile._delayed import delayed
     from pantile._native import (
         ArgumentChangedError,
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
         InternalError,
         MemoryLimitError,
         UnsupportedError,
+        WorkerDiedError,
         __version__,
     )
     from pantile._run import compute, persist
@@ -37,15 +40,19 @@ __all__ = [
     "InternalError",
     "MemoryLimitError",
     "UnsupportedError",
+    "WorkerDiedError",
     "__version__",
     "annotate",
     "array",
+    "bag",
     "compute",
     "config",
     "delayed",
     "diagnostics",
     "explain",
+    "futures",
     "get_annotations",
+    "joblib",
     "normalize_token",
     "persist",
     "tokenize",
@@ -53,10 +60,11 @@ __all__ = [
 ]
 
 # Where each name comes from; the parts are modules of that name.
-_PARTS = ("array", "config", "diagnostics")
+_PARTS = ("array", "bag", "config", "diagnostics", "futures", "joblib")
 _NAMES = {
     "ArgumentChangedError": "pantile._native",
     "Delayed": "pantile._native",
+    "WorkerDiedError": "pantile._native",
     "compute": "pantile._run",
     "delayed": "pantile._delayed",
     "persist": "pantile._run",

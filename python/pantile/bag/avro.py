@@ -36,6 +36,9 @@ class _Records(Source):
         self.compression = compression
         self.options = options
 
+    def describe(self) -> str:
+        return self.path
+
     def load(self) -> Any:
         with open_binary(self.path, self.compression, self.options) as file:
             if self.span is None:

@@ -154,6 +154,9 @@ class _Url(Source):
     def __init__(self, url: str) -> None:
         self.url = url
 
+    def describe(self) -> str:
+        return self.url
+
     def load(self) -> list[bytes]:
         from urllib.request import urlopen
 

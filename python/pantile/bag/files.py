@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import glob
-import io
 import os
 import re
 import uuid
@@ -251,11 +250,8 @@ def _after_delimiter(file: Any, position: int, size: int, delimiter: bytes) -> i
     return size
 
 
-def text_lines(text: str, delimiter: str | None) -> list[str]:
-    """The lines of a text, with their ends."""
-    if delimiter in (None, "", "\n", "\r", "\r\n"):
-        return list(io.StringIO(text, newline=delimiter))
-    assert delimiter is not None
+def text_lines(text: str, delimiter: str) -> list[str]:
+    """The pieces of a text that end with a delimiter, and what is left."""
     pieces = text.split(delimiter)
     last = pieces.pop()
     lines = [piece + delimiter for piece in pieces]

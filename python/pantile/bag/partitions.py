@@ -36,6 +36,10 @@ class Source:
     # Whether two users of the same partition should share one task that loads it.
     costly = True
 
+    def describe(self) -> str:
+        """Where the elements come from, if that is a place that can be named."""
+        return ""
+
     def load(self) -> Any:
         """The elements: a list, a native sequence, or an iterator."""
         raise NotImplementedError
@@ -301,15 +305,16 @@ class Chain:
                 value = step.run(value, self.index, extras[slot:])
             return settle(value)
         except Exception as error:
-            self._explain(error)
+            self._explain(error, start.describe() if isinstance(start, Source) else "")
             raise
 
     def _native(self, value: Any) -> tuple[int, Any]:
         """Runs the first steps natively where they can be: how many, and what came out."""
         return 0, value
 
-    def _explain(self, error: Exception) -> None:
+    def _explain(self, error: Exception, source: str) -> None:
         """Notes which step of which partition failed, and the line that asked for it."""
+        place = f"while computing partition {self.index} of a bag" + (f" ({source})" if source else "")
         codes = set()
         traceback = error.__traceback__
         while traceback is not None:
@@ -317,14 +322,10 @@ class Chain:
             traceback = traceback.tb_next
         for step in self.steps:
             if getattr(step.function, "__code__", None) in codes:
-                error.add_note(
-                    f"while computing partition {self.index} of a bag, in {step.label}, called at {step.line}"
-                )
+                error.add_note(f"{place}, in {step.label}, called at {step.line}")
                 return
         names = ", ".join(f"{step.label}, called at {step.line}" for step in self.steps)
-        error.add_note(
-            f"while computing partition {self.index} of a bag" + (f", in one of: {names}" if names else "")
-        )
+        error.add_note(place + (f", in one of: {names}" if names else ""))
 
 
 def settle(value: Any) -> Any:

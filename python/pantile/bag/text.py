@@ -25,7 +25,7 @@ from pantile.bag.steps import Step
 __all__ = ["read_text", "to_textfiles"]
 
 # What Python's own text files end lines with; anything else is searched for.
-_NEWLINES = (None, "", "\n", "\r", "\r\n")
+_NEWLINES = ("", "\n", "\r", "\r\n")
 
 
 class Lines(Source):
@@ -53,6 +53,9 @@ class Lines(Source):
         self.include_path = include_path
         self.options = options
 
+    def describe(self) -> str:
+        return self.path
+
     def load(self) -> Any:
         return list(self.head())
 
@@ -65,11 +68,10 @@ class Lines(Source):
             if self.span is not None:
                 start, stop = self.span
                 file.seek(start)
-                yield from text_lines(
-                    file.read(stop - start).decode(self.encoding, self.errors), self.delimiter
-                )
-            elif self.delimiter in _NEWLINES:
-                yield from io.TextIOWrapper(file, self.encoding, self.errors, newline=self.delimiter)
+                file = io.BytesIO(file.read(stop - start))
+            if self.delimiter is None or self.delimiter in _NEWLINES:
+                with io.TextIOWrapper(file, self.encoding, self.errors, newline=self.delimiter) as text:
+                    yield from text
             else:
                 yield from text_lines(file.read().decode(self.encoding, self.errors), self.delimiter)
 
@@ -81,6 +83,9 @@ class Several(Source):
 
     def __init__(self, sources: Sequence[Source]) -> None:
         self.sources = tuple(sources)
+
+    def describe(self) -> str:
+        return ", ".join(source.describe() for source in self.sources)
 
     def load(self) -> Any:
         return list(itertools.chain.from_iterable(source.load() for source in self.sources))
@@ -147,11 +152,12 @@ def read_text(
 
     Examples
     --------
-    >>> import os, tempfile
+    >>> import tempfile
+    >>> from pathlib import Path
     >>> import pantile.bag as db
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     path = os.path.join(folder, "a.txt")
-    ...     _ = open(path, "w").write("one\\ntwo\\nthree\\n")
+    ...     path = Path(folder, "a.txt")
+    ...     _ = path.write_text("one\\ntwo\\nthree\\n")
     ...     db.read_text(path).map(str.strip).compute(), db.read_text(path, blocksize=7).npartitions
     (['one', 'two', 'three'], 2)
     """
@@ -292,12 +298,13 @@ def to_textfiles(
 
     Examples
     --------
-    >>> import os, tempfile
+    >>> import tempfile
+    >>> from pathlib import Path
     >>> import pantile.bag as db
     >>> b = db.from_sequence(["a", "b", "c"], npartitions=2)
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     paths = db.to_textfiles(b, folder, name_function="part-{}".format)
-    ...     [os.path.basename(p) for p in paths], open(paths[0]).read()
+    ...     paths = [Path(p) for p in db.to_textfiles(b, folder, name_function="part-{}".format)]
+    ...     [path.name for path in paths], paths[0].read_text()
     (['part-0.part', 'part-1.part'], 'a\\nb')
     """
     paths = targets(path, b.npartitions, name_function)
