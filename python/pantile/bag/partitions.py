@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 import pantile
+from pantile.bag.native import is_native, run_native
 
 if TYPE_CHECKING:
     from pantile.bag.steps import Step
@@ -250,13 +251,17 @@ class Stage:
         for stage in stages:
             slots.append(len(extras))
             extras += (e.tasks[index] if isinstance(e, Stage) else e.task for e in stage.extras)
-        chain = Chain(
-            index,
-            [s.step for s in stages if s.step is not None],
-            slots,
-            stages[-1].label if stages else self.label,
-        )
+        steps = [s.step for s in stages if s.step is not None]
+        chain = Chain(index, steps, slots, stages[-1].label if stages else self.label, self._origin(index))
         self.tasks[index] = pantile.delayed(chain, pure=False)(start, *extras)
+
+    def _origin(self, index: int) -> str:
+        """Where a partition's elements come from, if that is a place that can be named."""
+        stage = self
+        while stage.parent is not None:
+            stage = stage.parent
+        source = stage.sources[index]
+        return source.describe() if isinstance(source, Source) else ""
 
     def __reduce__(self) -> Any:
         # Flat, so that pickling a long chain does not recurse; tasks are made again where it is unpickled.
@@ -286,12 +291,15 @@ def _restore(label: str, sources: Any, steps: Any) -> Stage:
 class Chain:
     """The steps of one task, called with what the partition begins with and the steps' other inputs."""
 
-    __slots__ = ("__name__", "index", "slots", "steps")
+    __slots__ = ("__name__", "index", "origin", "slots", "steps")
 
-    def __init__(self, index: int, steps: Sequence[Step], slots: Sequence[int], label: str) -> None:
+    def __init__(
+        self, index: int, steps: Sequence[Step], slots: Sequence[int], label: str, origin: str = ""
+    ) -> None:
         self.index = index
         self.steps = tuple(steps)
         self.slots = tuple(slots)
+        self.origin = origin
         self.__name__ = label
 
     def __call__(self, start: Any, *extras: Any) -> Any:
@@ -300,21 +308,19 @@ class Chain:
             if isinstance(start, Source):
                 # Who takes only the first elements should not read a whole file.
                 value = start.head() if any(s.takes_few for s in self.steps) else start.load()
-            done, value = self._native(value)
+            done = 0
+            if is_native(value):
+                done, value = run_native(self.steps, value)
             for step, slot in zip(self.steps[done:], self.slots[done:], strict=True):
                 value = step.run(value, self.index, extras[slot:])
             return settle(value)
         except Exception as error:
-            self._explain(error, start.describe() if isinstance(start, Source) else "")
+            self._explain(error)
             raise
 
-    def _native(self, value: Any) -> tuple[int, Any]:
-        """Runs the first steps natively where they can be: how many, and what came out."""
-        return 0, value
-
-    def _explain(self, error: Exception, source: str) -> None:
+    def _explain(self, error: Exception) -> None:
         """Notes which step of which partition failed, and the line that asked for it."""
-        place = f"while computing partition {self.index} of a bag" + (f" ({source})" if source else "")
+        place = f"while computing partition {self.index} of a bag" + (f" ({self.origin})" if self.origin else "")
         codes = set()
         traceback = error.__traceback__
         while traceback is not None:

@@ -11,13 +11,16 @@ import functools
 import heapq
 import inspect
 import itertools
+import operator
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
+from pantile import _native
 from pantile.bag.core import Bag, Item, _too_few
+from pantile.bag.native import spec_of
 from pantile.bag.partitions import Call, Lazy, Stage, settle, to_list
-from pantile.bag.steps import Step, function_name, getter, no_default, readable
+from pantile.bag.steps import Step, _One, function_name, getter, no_default, readable
 
 __all__ = ["distinct", "fold", "foldby", "frequencies", "mean", "reduction", "topk", "var"]
 
@@ -54,6 +57,52 @@ class Reduce(Step):
         if not self.only and not _has_elements(elements):
             return NO_RESULT
         return self.function(elements)
+
+
+    def finish(self, part: Any, steps: list[tuple[Any, ...]]) -> Any:
+        function, keywords = self.function, {}
+        if isinstance(function, functools.partial):
+            function, keywords = function.func, function.keywords
+        if function in _REDUCED:
+            value, count = _native.bag_reduce(part, _REDUCED[function], steps)
+            if count == 0:
+                # Nothing came out of the steps; Python says what is made of nothing.
+                return self.function([]) if self.only else NO_RESULT
+            return value
+        if function is _count:
+            found: Any = _native.bag_frequencies(part, steps)
+        elif function is _largest and (ranked := _ranking(keywords["key"])) is not None:
+            found = _native.bag_topk(part, keywords["k"], ranked, steps)
+        elif function is _unique and keywords["key"] is None:
+            found = _native.bag_apply([*steps, ("distinct",)], part)
+        elif function is _fold_by and (op := _folding(keywords)) is not None:
+            key = _ranking(keywords["key"])
+            found = dict(_native.bag_foldby(part, key, op, None, steps).items())
+        else:
+            return NotImplemented
+        return found if self.only or len(found) > 0 else NO_RESULT
+
+
+def _ranking(key: Any) -> list[tuple[Any, ...]] | None:
+    """A key function as native steps, or None."""
+    if key is None:
+        return []
+    if type(key) is _One:
+        return [("pluck", key.key)]
+    spec = spec_of(key, [])
+    return None if spec is None else [spec]
+
+
+def _folding(keywords: dict[str, Any]) -> str | None:
+    """The native operation that a fold is, or None."""
+    initial, binop = keywords["initial"], keywords["binop"]
+    if _ranking(keywords["key"]) is None:
+        return None
+    if type(initial) is int and initial == 0 and binop is operator.add:
+        return "sum"
+    if initial is no_default and binop in (min, max):
+        return "min" if binop is min else "max"
+    return None
 
 
 def _streams(function: Any) -> bool:
@@ -221,7 +270,10 @@ def _count(elements: Iterable[Any]) -> Any:
 
 
 def _merge_counts(parts: list[Any]) -> Any:
-    totals = dict(parts[0]) if parts else {}
+    if parts and all(isinstance(part, _native.Counts) for part in parts):
+        return parts[0] if len(parts) == 1 else _native.Counts.merge(parts)
+    parts = [dict(part.items()) for part in parts]
+    totals = parts[0] if parts else {}
     for part in parts[1:]:
         for element, count in part.items():
             totals[element] = totals.get(element, 0) + count
@@ -421,4 +473,6 @@ class FirstOf:
         return found
 
 
+# The extension's names of reductions.
+_REDUCED: dict[Any, str] = {sum: "sum", max: "max", min: "min", any: "any", all: "all", length: "count"}
 _STREAMING = {sum, max, min, any, all, length, _fold, _fold_by, _count, _largest, _unique}

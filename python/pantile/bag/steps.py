@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
+from pantile.bag.native import is_native, spec_of
 from pantile.bag.partitions import to_list, where
 
 __all__ = [
@@ -128,8 +129,12 @@ class Step:
         raise NotImplementedError
 
     def native(self) -> tuple[Any, ...] | None:
-        """How the extension does the same, or None if it does not."""
+        """How the extension is told to do the same, or None if it cannot."""
         return None
+
+    def finish(self, part: Any, steps: list[tuple[Any, ...]]) -> Any:
+        """What this step makes of a native partition after these native steps, or NotImplemented if it cannot say."""
+        return NotImplemented
 
 
 class Map(Step):
@@ -146,6 +151,14 @@ class Map(Step):
         super().__init__("map", function)
         self.arguments = tuple(arguments)
         self.keywords = dict(keywords or {})
+
+    def native(self) -> tuple[Any, ...] | None:
+        first, *others = self.arguments
+        if first is not MAIN or self.keywords:
+            return None
+        if not all(isinstance(o, Operand) and o.slot is None for o in others):
+            return None
+        return spec_of(self.function, [o.value for o in others if isinstance(o, Operand)])
 
     def run(self, elements: Any, index: int, extras: Sequence[Any]) -> Any:
         function = self.function
@@ -227,6 +240,13 @@ class Filter(Step):
         super().__init__("filter" if keep else "remove", predicate)
         self.keep = keep
 
+    def native(self) -> tuple[Any, ...] | None:
+        name = "filter" if self.keep else "remove"
+        if self.function is None:
+            return (name, [])
+        condition = spec_of(self.function, [])
+        return None if condition is None else (name, [condition])
+
     def run(self, elements: Any, index: int, extras: Sequence[Any]) -> Any:
         return (filter if self.keep else itertools.filterfalse)(self.function, elements)
 
@@ -241,6 +261,9 @@ class Pluck(Step):
         self.key = key
         self.default = default
         self.label = f"pluck({key!r})"
+
+    def native(self) -> tuple[Any, ...] | None:
+        return ("pluck", self.key) if self.default is no_default else ("pluck", self.key, self.default)
 
     def run(self, elements: Any, index: int, extras: Sequence[Any]) -> Any:
         if self.default is no_default:
@@ -263,6 +286,9 @@ class Flatten(Step):
 
     def __init__(self) -> None:
         super().__init__("flatten")
+
+    def native(self) -> tuple[Any, ...] | None:
+        return ("flatten",)
 
     def run(self, elements: Any, index: int, extras: Sequence[Any]) -> Any:
         return itertools.chain.from_iterable(elements)
@@ -298,11 +324,6 @@ class Partitions(Step):
 def readable(elements: Any) -> Any:
     """A partition as users' functions get it: lists where it is an iterator or the extension's own sequence."""
     return to_list(elements) if isinstance(elements, Iterator) or is_native(elements) else elements
-
-
-def is_native(value: Any) -> bool:
-    """Whether a partition is one of the extension's own sequences."""
-    return type(value).__module__ == "pantile._native"
 
 
 class Plain(Step):

@@ -8,11 +8,13 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import pantile
+from pantile import _native
 from pantile.bag.core import Bag
 from pantile.bag.files import (
     compression_of,
     cut,
     expand,
+    is_url,
     open_binary,
     size_of_file,
     targets,
@@ -24,6 +26,8 @@ from pantile.bag.steps import Step
 
 __all__ = ["read_text", "to_textfiles"]
 
+# What the extension decompresses.
+_NATIVE = (None, "gzip", "bz2", "xz", "zstd")
 # What Python's own text files end lines with; anything else is searched for.
 _NEWLINES = ("", "\n", "\r", "\r\n")
 
@@ -57,7 +61,27 @@ class Lines(Source):
         return self.path
 
     def load(self) -> Any:
-        return list(self.head())
+        if self.include_path or self.compression not in _NATIVE:
+            return list(self.head())
+        try:
+            return self._read()
+        except _native.NotNative:
+            return list(self.head())
+
+    def _read(self) -> Any:
+        """The lines as the extension's strings, read without Python's lock."""
+        how = {
+            "compression": self.compression,
+            "encoding": self.encoding,
+            "errors": self.errors,
+            "delimiter": self.delimiter,
+        }
+        start, stop = self.span or (None, None)
+        if not is_url(self.path):
+            return _native.bag_read(self.path, start, stop, **how)
+        with open_binary(self.path, None, self.options) as file:
+            file.seek(start or 0)
+            return _native.bag_lines(file.read() if stop is None else file.read(stop - (start or 0)), **how)
 
     def head(self) -> Iterator[Any]:
         lines = self._lines()
@@ -186,8 +210,11 @@ def read_text(
                     f"{path} is compressed ({packed}), and such files cannot be read from the middle; "
                     "use blocksize=None, a partition a file"
                 )
-            with open_binary(path, None, storage_options) as file:
-                spans = cut(file, size_of_file(path, storage_options), size, delimiter)
+            if is_url(path):
+                with open_binary(path, None, storage_options) as file:
+                    spans = cut(file, size_of_file(path, storage_options), size, delimiter)
+            else:
+                spans = _native.bag_cut(path, size, delimiter)
             sources += (lines(path, span, None) for span in spans)
     else:
         sources = [lines(path, None, compression_of(path, compression)) for path in paths]
