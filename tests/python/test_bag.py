@@ -952,6 +952,139 @@ def test_to_textfiles_writes_the_same_bytes_each_time(tmp_path: Path) -> None:
     assert Path(bag.to_textfiles(tmp_path / "b-*.gz")[0]).read_bytes() == first
 
 
+# ---- what runs without Python's lock ----
+
+WORDS = ["a b  a", "", "Çà ünï b", "a", "  b c ", "12", "x\ty"] * 3
+NATIVE = {
+    "lines": lambda b: b,
+    "strip": lambda b: b.map(str.strip),
+    "split": lambda b: b.map(str.split).flatten(),
+    "split at": lambda b: b.map(str.split, " ", 1).flatten().map(len),
+    "accessor": lambda b: b.str.strip().str.upper(),
+    "filter": lambda b: b.map(str.strip).filter(None).remove(str.isdigit),
+    "filter method": lambda b: b.filter(operator.methodcaller("startswith", "a")),
+    "then python": lambda b: b.map(str.split).map(lambda words: words[:1]).flatten().map(str.lower),
+    "int": lambda b: b.map(str.strip).filter(str.isdigit).map(int).map(add, 1),
+    "float": lambda b: b.map(str.strip).filter(str.isdigit).map(float),
+    "dumps": lambda b: b.map(json.dumps).map(json.loads),
+    "frequencies": lambda b: b.map(str.split).flatten().frequencies(),
+    "frequencies sorted": lambda b: b.map(str.split).flatten().frequencies(sort=True, split_every=2),
+    "frequencies of others too": lambda b: db.concat([b, db.from_sequence([1, 2, "12\n"])]).frequencies(),
+    "topk": lambda b: b.topk(4),
+    "topk by length": lambda b: b.topk(4, len),
+    "distinct": lambda b: b.map(str.split).flatten().distinct(),
+    "count": lambda b: b.map(str.split).flatten().count(),
+    "sum": lambda b: b.map(len).sum(),
+    "extremes": lambda b: b.map(len).max().apply(lambda n: n * 100),
+    "any": lambda b: b.map(str.strip).map(len).any(),
+    "all": lambda b: b.map(str.strip).map(len).all(),
+    "foldby": lambda b: b.map(len).foldby(lambda n: n % 2, add, 0, add, 0),
+    "map_partitions": lambda b: b.map(str.strip).map_partitions(lambda p: [type(p) is list, len(p)]),
+    "groupby": lambda b: b.groupby(len, npartitions=1),
+    "accumulate": lambda b: b.map(len).accumulate(add),
+    "repartition": lambda b: b.repartition(5).map(str.strip),
+    "zip": lambda b: db.zip(b, b.map(len)),
+    "take": lambda b: b.persist().map(str.strip).take(3, npartitions=2, compute=False),
+    "nothing left": lambda b: b.filter(str.isupper).map(len).sum(),
+    "mean": lambda b: b.map(len).mean(),
+}
+
+
+@pytest.mark.parametrize("name", NATIVE)
+def test_text_from_files_is_text_from_lists(tmp_path: Path, name) -> None:
+    """A chain on a file's lines, some of it run by the extension, gives what Python gives on a list of them."""
+    lines = [f"{line}\n" for line in WORDS]
+    for i in range(3):
+        (tmp_path / f"{i}.txt").write_text("".join(lines[7 * i : 7 * i + 7]))
+    found = NATIVE[name](db.read_text(tmp_path / "*.txt")).compute()
+    expected = NATIVE[name](db.from_sequence(lines, npartitions=3)).compute()
+    assert found == expected
+    assert repr(found) == repr(expected)  # the types too, as in 1 and True
+
+
+JSON_RECORDS = [
+    {"name": "a", "tags": ["x", "y"], "n": 3, "f": 0.5, "deep": {"k": None}},
+    {"name": "b", "tags": [], "n": -4, "f": -0.0, "deep": {"k": [1, {"z": True}]}},
+    {"name": "é\n", "tags": ["x"], "n": 10**30, "f": 1e300, "deep": {}, "more": "…"},
+    {"name": "a", "tags": ["y", "y"], "n": 0, "f": 2.0, "deep": {"k": "s"}},
+] * 4
+JSON_CHAINS = {
+    "loads": lambda b: b,
+    "pluck": lambda b: b.pluck("name"),
+    "pluck list": lambda b: b.pluck(["name", "n"]),
+    "pluck default": lambda b: b.pluck("more", "none"),
+    "pluck deep": lambda b: b.pluck("deep").pluck("k", None),
+    "itemgetter": lambda b: b.map(operator.itemgetter("n", "f")),
+    "flatten": lambda b: b.pluck("tags").flatten().frequencies(),
+    "sum": lambda b: b.pluck("n").sum(),
+    "sum of floats": lambda b: b.pluck("f").sum(),
+    "min": lambda b: b.pluck("n").min(),
+    "topk": lambda b: b.topk(3, "n"),
+    "topk by function": lambda b: b.topk(3, operator.itemgetter("f")),
+    "foldby sum": lambda b: b.pluck(["name", "n"]).foldby(0, lambda n, r: n + r[1], 0, add, 0),
+    "foldby max": lambda b: b.pluck("n").foldby(lambda n: n > 0, max),
+    "foldby of numbers": lambda b: b.pluck("f").foldby(float, add, 0),
+    "distinct": lambda b: b.pluck("name").distinct(),
+    "distinct by key": lambda b: b.distinct("name").pluck("n"),
+    "dumps": lambda b: b.map(json.dumps),
+    "filter": lambda b: b.filter(operator.itemgetter("tags")).pluck("n"),
+}
+
+
+@pytest.mark.parametrize("name", JSON_CHAINS)
+def test_json_from_files_is_json_from_lists(tmp_path: Path, name) -> None:
+    lines = [json.dumps(r) + "\n" for r in JSON_RECORDS]
+    (tmp_path / "0.json").write_text("".join(lines[:10]))
+    (tmp_path / "1.json").write_text("".join(lines[10:]))
+    found = JSON_CHAINS[name](db.read_text(tmp_path / "*.json").map(json.loads)).compute()
+    expected = JSON_CHAINS[name](db.from_sequence(lines, npartitions=2).map(json.loads)).compute()
+    assert repr(found) == repr(expected)
+
+
+def test_hot_chains_call_no_python_for_elements(tmp_path: Path) -> None:
+    """Counting the words of JSON lines is one call of the extension a partition."""
+    from pantile.bag import native
+
+    (tmp_path / "a.json").write_text(json.dumps({"text": "a b a"}) + "\n")
+    bag = (
+        db.read_text(tmp_path / "a.json").map(json.loads).pluck("text").map(str.split).flatten().frequencies()
+    )
+    stages = bag._stage.sources[0].inputs[0].stage._chain(0)[1]
+    steps = [stage.step for stage in reversed(stages)]
+    done, value = native.run_native(steps, pantile._native.bag_read(str(tmp_path / "a.json")))
+    assert done == len(steps) == 5
+    assert value.items() == [("a", 2), ("b", 1)]
+
+
+@pytest.mark.parametrize(
+    "function", [lambda s: s.strip(), functools.partial(str.strip), "abc".count, str, bytes.decode]
+)
+def test_functions_that_only_look_native_are_pythons(function) -> None:
+    from pantile.bag.native import spec_of
+
+    assert spec_of(function, []) is None
+
+
+def test_a_replaced_function_is_not_taken_for_the_original(monkeypatch) -> None:
+    from pantile.bag.native import spec_of
+
+    assert spec_of(json.loads, []) == ("json.loads",)
+    monkeypatch.setattr(json, "loads", lambda text: "mine")
+    assert spec_of(json.loads, []) is None
+
+
+def test_errors_in_native_steps_are_pythons(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text('{"a": 1}\n{"b": 2}\nno json\n')
+    records = db.read_text(tmp_path / "a.json").map(json.loads)
+    with pytest.raises(json.JSONDecodeError, match="Expecting value: line 1 column 1"):
+        records.compute()
+    (tmp_path / "a.json").write_text('{"a": 1}\n{"b": 2}\n')
+    with pytest.raises(KeyError, match="'a'"):
+        records.pluck("a").compute()
+    with pytest.raises(TypeError, match="unhashable type: 'dict'"):
+        records.frequencies().compute()
+
+
 # ---- other packages ----
 
 

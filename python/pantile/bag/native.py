@@ -1,9 +1,10 @@
 """What the extension can do with partitions, and how it is told.
 
-A partition that was read by the extension is `Strings` or `Values`: sequences without Python objects in them. As long as the steps
-that follow have a native form, they are run on it in one go, without Python's lock. A function has a native form only if it is exactly one
-that is known (`json.loads`, `str.split`, `len`); nothing is guessed from names or code. What turns out not to be native while it runs,
-because of an element that only Python can have, is done again in Python from the same partition.
+A partition that was read by the extension is `Strings` or `Values`: sequences without Python objects in them. As long
+as the steps that follow have a native form, they are run on it in one go, without Python's lock. A function has a
+native form only if it is exactly one that is known (`json.loads`, `str.split`, `len`); nothing is guessed from names
+or code. What turns out not to be native while it runs, because of an element that only Python can have, is done again
+in Python from the same partition.
 """
 
 from __future__ import annotations
@@ -24,7 +25,13 @@ __all__ = ["is_native", "run_native", "spec_of"]
 Spec = tuple[Any, ...]
 
 # By identity: a function that replaced one of these under its name is not it.
-_NAMED = {id(json.loads): "json.loads", id(json.dumps): "json.dumps", id(len): "len", id(int): "int", id(float): "float"}
+_NAMED = {
+    id(json.loads): "json.loads",
+    id(json.dumps): "json.dumps",
+    id(len): "len",
+    id(int): "int",
+    id(float): "float",
+}
 
 
 def is_native(value: Any) -> bool:

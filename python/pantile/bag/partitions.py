@@ -320,7 +320,9 @@ class Chain:
 
     def _explain(self, error: Exception) -> None:
         """Notes which step of which partition failed, and the line that asked for it."""
-        place = f"while computing partition {self.index} of a bag" + (f" ({self.origin})" if self.origin else "")
+        place = f"while computing partition {self.index} of a bag" + (
+            f" ({self.origin})" if self.origin else ""
+        )
         codes = set()
         traceback = error.__traceback__
         while traceback is not None:

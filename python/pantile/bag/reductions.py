@@ -58,7 +58,6 @@ class Reduce(Step):
             return NO_RESULT
         return self.function(elements)
 
-
     def finish(self, part: Any, steps: list[tuple[Any, ...]]) -> Any:
         function, keywords = self.function, {}
         if isinstance(function, functools.partial):

@@ -348,6 +348,9 @@ class Take(Step):
         super().__init__("take")
         self.count = count
 
+    def native(self) -> tuple[Any, ...] | None:
+        return ("take", self.count)
+
     def run(self, elements: Any, index: int, extras: Sequence[Any]) -> Any:
         return itertools.islice(elements, self.count)
 

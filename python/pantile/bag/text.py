@@ -61,7 +61,8 @@ class Lines(Source):
         return self.path
 
     def load(self) -> Any:
-        if self.include_path or self.compression not in _NATIVE:
+        # Universal line ends that stay as they are ("") are Python's alone.
+        if self.include_path or self.compression not in _NATIVE or self.delimiter == "":
             return list(self.head())
         try:
             return self._read()
