@@ -825,6 +825,8 @@ def test_other_delimiters(folder: Path, linedelimiter, blocksize) -> None:
         )
 
 
+# What zstandard makes of "x\ny\n".
+ZSTD = "28b52ffd2004210000780a790a"
 OPENERS = {"gz": gzip.open, "bz2": bz2.open, "xz": lzma.open}
 
 
@@ -841,6 +843,13 @@ def test_compressed(folder: Path, ending) -> None:
     assert db.read_text(folder / "plain-name", compression=name).count().compute() == 4
     with pytest.raises(ValueError, match="cannot be read from the middle"):
         db.read_text(folder / "plain-name", compression=name, blocksize=10)
+
+
+def test_zstd_needs_no_package(folder: Path) -> None:
+    path = folder / "z.zst"
+    path.write_bytes(bytes.fromhex(ZSTD) * 2)
+    assert db.read_text(path).compute() == ["x\n", "y\n"] * 2
+    assert db.read_text(path, include_path=True).take(1) == (("x\n", str(path)),)
 
 
 def test_zip_and_unknown_compression(folder: Path) -> None:

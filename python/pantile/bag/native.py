@@ -48,10 +48,12 @@ def spec_of(function: Any, arguments: Sequence[Any]) -> Spec | None:
     if arguments:
         return None
     if type(function) is operator.methodcaller:
-        kind, (name, *rest) = function.__reduce__()
-        return ("str", name, *rest) if kind is operator.methodcaller else None
+        # With keywords it reduces to something else than itself and its arguments.
+        reduced: Any = function.__reduce__()
+        return ("str", *reduced[1]) if reduced[0] is operator.methodcaller else None
     if type(function) is operator.itemgetter:
-        keys = function.__reduce__()[1]
+        items: Any = function.__reduce__()
+        keys = items[1]
         return ("pluck", keys[0]) if len(keys) == 1 else ("pluck", list(keys))
     return None
 

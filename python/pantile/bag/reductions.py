@@ -59,7 +59,8 @@ class Reduce(Step):
         return self.function(elements)
 
     def finish(self, part: Any, steps: list[tuple[Any, ...]]) -> Any:
-        function, keywords = self.function, {}
+        function: Any = self.function
+        keywords: dict[str, Any] = {}
         if isinstance(function, functools.partial):
             function, keywords = function.func, function.keywords
         if function in _REDUCED:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -89,6 +90,11 @@ class Lines(Source):
         return ((line, self.path) for line in lines) if self.include_path else lines
 
     def _lines(self) -> Iterator[str]:
+        if self.compression == "zstd" and self.delimiter != "":
+            # Python has no zstd before 3.14, the extension has.
+            with contextlib.suppress(_native.NotNative):
+                yield from self._read()
+                return
         with open_binary(self.path, self.compression, self.options) as file:
             if self.span is not None:
                 start, stop = self.span
