@@ -243,6 +243,12 @@ def test_map_partitions_gets_lists_and_may_give_single_values() -> None:
     assert numbers().map_partitions(lambda p: "ab").compute() == ["ab"] * 3
 
 
+def test_a_function_may_change_the_list_that_it_gets() -> None:
+    bag = numbers()
+    assert bag.map_partitions(lambda p: [p.pop(), p.clear()][:1]).compute() == [3, 7, 9]
+    assert bag.compute() == list(range(10))
+
+
 def test_one_shot_iterators_are_used_more_than_once() -> None:
     bag = numbers().map_partitions(lambda p: (x * 2 for x in p))
     total, count = pantile.compute(bag.sum(), bag.count())
@@ -355,6 +361,17 @@ def test_reduction_to_a_bag() -> None:
     assert (merged.npartitions, merged.compute()) == (1, list(range(10)))
     with pytest.raises(TypeError, match="must be Item or Bag"):
         numbers().reduction(sum, sum, out_type=list)
+
+
+def test_functions_may_be_objects_that_cannot_be_hashed() -> None:
+    class Total:
+        __hash__ = None  # type: ignore[assignment]
+
+        def __call__(self, elements):
+            return sum(elements)
+
+    assert numbers().reduction(Total(), Total()).compute() == 45
+    assert numbers().map_partitions(lambda p, f: [f(p)], Total()).sum().compute() == 45
 
 
 def test_fold() -> None:

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 import pantile
@@ -60,6 +61,10 @@ class Literal(Source):
         self.elements = elements
 
     def load(self) -> Any:
+        # A list of its own for each task: a user's function may sort or empty what it gets.
+        return self.elements.copy() if type(self.elements) is list else self.elements
+
+    def head(self) -> Iterable[Any]:
         return self.elements
 
 
@@ -329,7 +334,10 @@ class Chain:
             codes.add(traceback.tb_frame.f_code)
             traceback = traceback.tb_next
         for step in self.steps:
-            if getattr(step.function, "__code__", None) in codes:
+            function = step.function
+            while isinstance(function, partial):
+                function = function.func
+            if getattr(function, "__code__", None) in codes:
                 error.add_note(f"{place}, in {step.label}, called at {step.line}")
                 return
         names = ", ".join(f"{step.label}, called at {step.line}" for step in self.steps)

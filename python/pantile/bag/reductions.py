@@ -9,7 +9,6 @@ from __future__ import annotations
 import copy
 import functools
 import heapq
-import inspect
 import itertools
 import operator
 from collections import Counter
@@ -63,8 +62,8 @@ class Reduce(Step):
         keywords: dict[str, Any] = {}
         if isinstance(function, functools.partial):
             function, keywords = function.func, function.keywords
-        if function in _REDUCED:
-            value, count = _native.bag_reduce(part, _REDUCED[function], steps)
+        if id(function) in _REDUCED:
+            value, count = _native.bag_reduce(part, _REDUCED[id(function)], steps)
             if count == 0:
                 # Nothing came out of the steps; Python says what is made of nothing.
                 return self.function([]) if self.only else NO_RESULT
@@ -109,7 +108,7 @@ def _streams(function: Any) -> bool:
     """Whether a function reads its argument once, from the beginning to the end."""
     if isinstance(function, functools.partial):
         function = function.func
-    return function in _STREAMING
+    return id(function) in _STREAMING
 
 
 def _has_elements(part: Any) -> bool:
@@ -303,6 +302,8 @@ def frequencies(bag: Bag, split_every: Any, sort: bool) -> Bag:
 
 def takes_several(function: Any) -> bool:
     """Whether a function needs more than one argument, or takes any number."""
+    import inspect
+
     if isinstance(function, type):
         return False
     try:
@@ -473,6 +474,7 @@ class FirstOf:
         return found
 
 
-# The extension's names of reductions.
-_REDUCED: dict[Any, str] = {sum: "sum", max: "max", min: "min", any: "any", all: "all", length: "count"}
-_STREAMING = {sum, max, min, any, all, length, _fold, _fold_by, _count, _largest, _unique}
+# By identity, since a user's function may be an object that cannot be hashed. First the extension's names of reductions.
+_NAMES = {"sum": sum, "max": max, "min": min, "any": any, "all": all, "count": length}
+_REDUCED = {id(function): name for name, function in _NAMES.items()}
+_STREAMING = {*_REDUCED, *map(id, (_fold, _fold_by, _count, _largest, _unique))}

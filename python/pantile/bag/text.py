@@ -72,7 +72,7 @@ class Lines(Source):
 
     def _read(self) -> Any:
         """The lines as the extension's strings, read without Python's lock."""
-        how = {
+        how: dict[str, Any] = {
             "compression": self.compression,
             "encoding": self.encoding,
             "errors": self.errors,
