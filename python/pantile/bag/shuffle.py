@@ -87,7 +87,8 @@ class Folder:
     __slots__ = ("owner", "path")
 
     _locks: ClassVar[dict[str, int]] = {}
-    _guard = threading.Lock()
+    # Reentrant: the collector may run `OnDisk.__del__` while this thread is inside.
+    _guard = threading.RLock()
 
     def __init__(self, path: str, owner: int) -> None:
         self.path = path
