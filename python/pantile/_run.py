@@ -49,6 +49,7 @@ def options() -> dict[str, Any]:
         "executor": config.get("executor"),
         "limit": config.get("memory_limit"),
         "spill_dir": config.get("spill_dir"),
+        "retries": config.get("retries"),
         "progress": [],
     }
 

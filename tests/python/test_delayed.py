@@ -5,7 +5,9 @@ from __future__ import annotations
 import dataclasses
 import gc
 import operator
+import os
 import pickle
+import signal
 import sys
 import threading
 import typing
@@ -400,6 +402,38 @@ def test_large_results_are_spilled_and_come_back(tmp_path):
     with pantile.config.set({"memory_limit": "1GB", "spill_dir": str(tmp_path)}):
         assert both.compute() == [float(i) for i in range(40)]
     assert list(tmp_path.iterdir()) == []
+
+
+def test_calls_run_in_worker_processes():
+    here = os.getpid()
+    pids = pantile.compute(*[delayed(os.getpid)() for _ in range(6)], executor="processes", num_workers=2)
+    assert here not in pids
+    closure = 10
+    big = delayed(lambda n: np.full(n, closure))(1_000_000)
+    assert delayed(lambda a: float(a.sum()))(big).compute(executor="processes") == 1e7
+    with pantile.annotate(executor="processes"):
+        there = delayed(os.getpid)()
+    assert there.compute() != here
+    hashes = pantile.compute(*[delayed(hash)("text") for _ in range(8)], executor="processes", num_workers=2)
+    assert len(set(hashes)) == 1
+    with pytest.raises(ZeroDivisionError) as info:
+        delayed(lambda: 1 / 0)().compute(executor="processes")
+    assert "built at" in info.value.__notes__[-1]
+
+
+def test_a_killed_worker_is_an_error_or_a_retry(tmp_path):
+    def die(path):
+        if not os.path.exists(path):
+            with open(path, "w"):
+                pass
+            os.kill(os.getpid(), signal.SIGKILL)
+        return "alive"
+
+    with pytest.raises(pantile.WorkerDiedError, match="die"):
+        delayed(die)(str(tmp_path / "a")).compute(executor="processes")
+    with pantile.annotate(retries=1):
+        again = delayed(die)(str(tmp_path / "b"))
+    assert again.compute(executor="processes") == "alive"
 
 
 def test_dask_names_of_schedulers():

@@ -30,6 +30,7 @@ fn launch(setup: &str) -> Launch {
             .chain([std::env::current_exe().unwrap().into_os_string()])
             .chain(arguments.map(Into::into))
             .collect(),
+        environment: Vec::new(),
         setup: setup.as_bytes().to_vec(),
     }
 }
@@ -190,7 +191,12 @@ fn a_start_that_fails_says_why() {
     let text = error.to_string();
     assert!(text.contains("exited with status 7 while it started"), "{text}");
     assert!(text.contains("no such module"), "{text}");
-    let launch = Launch { program: "/no/such/program".into(), arguments: Vec::new(), setup: Vec::new() };
+    let launch = Launch {
+        program: "/no/such/program".into(),
+        arguments: Vec::new(),
+        environment: Vec::new(),
+        setup: Vec::new(),
+    };
     let text = Worker::start(&launch, &never).err().unwrap().to_string();
     assert!(text.starts_with("cannot start a worker process (/no/such/program)"), "{text}");
 }

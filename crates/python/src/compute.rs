@@ -55,6 +55,8 @@ pub struct RunOptions {
     limit: Option<u64>,
     spill_dir: Option<PathBuf>,
     progress: Vec<Py<Progress>>,
+    /// Whether calls of Python functions go to worker processes.
+    pub processes: bool,
     /// How often a Python call that fails is tried again.
     pub retries: u32,
 }
@@ -71,6 +73,7 @@ impl RunOptions {
             limit: get("limit")?.map(|v| v.extract()).transpose()?,
             spill_dir: get("spill_dir")?.map(|v| v.extract()).transpose()?,
             progress: get("progress")?.map(|v| v.extract()).transpose()?.unwrap_or_default(),
+            processes: executor.as_deref() == Some("processes"),
             retries: get("retries")?.map(|v| v.extract()).transpose()?.unwrap_or(0),
         })
     }
@@ -96,6 +99,11 @@ impl RunOptions {
         let pool: &'static Pool = Box::leak(Box::new(pool));
         others.push(pool);
         Ok(pool)
+    }
+
+    /// How many worker processes there may be: as many as threads, each of which waits for one.
+    pub fn workers(&self) -> usize {
+        if self.threads == 0 { Pool::global().threads() } else { self.threads }
     }
 
     /// What values and tasks may take.

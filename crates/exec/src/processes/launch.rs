@@ -29,6 +29,8 @@ pub struct Launch {
     pub program: OsString,
     /// Its arguments.
     pub arguments: Vec<OsString>,
+    /// What its environment has beside the parent's.
+    pub environment: Vec<(OsString, OsString)>,
     /// The first message.
     pub setup: Vec<u8>,
 }
@@ -57,6 +59,7 @@ impl Worker {
         let mut said = sys::memory_file().map_err(failed)?;
         let mut command = Command::new(&launch.program);
         command.args(&launch.arguments);
+        command.envs(launch.environment.iter().map(|(name, value)| (name, value)));
         command.stdin(Stdio::from(OwnedFd::from(theirs)));
         command.stderr(Stdio::from(said.try_clone().map_err(failed)?));
         let child = {

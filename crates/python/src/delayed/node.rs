@@ -59,6 +59,8 @@ pub struct Delayed {
     pub pure: bool,
     /// Whether the function or an argument is a node, or holds one.
     pub has_inputs: bool,
+    /// Whether it runs in this process whatever the executor: it puts together what others have made.
+    pub local: bool,
 }
 
 static NEXT_ID: AtomicU64 = AtomicU64::new(1);
@@ -115,6 +117,7 @@ impl Delayed {
             kind,
             pure: false,
             has_inputs: false,
+            local: false,
         }
     }
 
@@ -740,6 +743,7 @@ pub fn delayed<'py>(
             }
             let mut node = Delayed::call(&identity, PyTuple::new(py, [packed])?, None)?;
             node.has_inputs = true;
+            node.local = true;
             node
         }
         Found::Plain | Found::Changeable(_) | Found::Node => Delayed::value(obj),

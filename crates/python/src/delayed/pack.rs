@@ -214,7 +214,8 @@ fn collection<'py>(value: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
         return Ok(Bound::new(py, Delayed::array(value))?.into_any());
     }
     let (nodes, finish): (Bound<'py, PyAny>, Bound<'py, PyAny>) = graph.extract()?;
-    let node = Delayed::call(&finish, PyTuple::new(py, [nodes])?, None)?;
+    let mut node = Delayed::call(&finish, PyTuple::new(py, [nodes])?, None)?;
+    node.local = true;
     Ok(Bound::new(py, node)?.into_any())
 }
 

@@ -7,6 +7,7 @@ use super::value::Object;
 use crate::compute::{RunOptions, Setting, run_graph};
 use crate::error::InternalError;
 use crate::interrupt::InCall;
+use crate::processes::{Functions, Workers, call};
 use pantile_exec::CancelToken;
 use pantile_graph::{Graph, Layer, LayerId, Order, Runner, TaskRef, order};
 use pyo3::exceptions::{PyKeyboardInterrupt, PyRuntimeError, PyValueError};
@@ -17,6 +18,7 @@ use pyo3::types::{PyDict, PyList, PyTuple, PyType};
 use rustc_hash::FxHashMap;
 use std::cell::Cell;
 use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 pyo3::create_exception!(
     pantile,
@@ -127,11 +129,20 @@ impl DelayedGraph {
         for ((at, _), value) in of_arrays.zip(arrays) {
             given.insert(at as u32, Object::new(value));
         }
-        let runner = Calls { nodes: &self.nodes.nodes, plan: &plan, shared, given, options: &options };
+        let runner = Calls {
+            nodes: &self.nodes.nodes,
+            plan: &plan,
+            shared,
+            given,
+            options: &options,
+            functions: Functions::default(),
+            cancel: CancelToken::new(),
+            failed: AtomicBool::new(false),
+        };
         let setting = Setting {
             options: &options,
             limit: options.limit_for_values(),
-            cancel: CancelToken::new(),
+            cancel: runner.cancel.clone(),
             number: runner.number(),
         };
         let failed = |error: CallError| error.into_err(py, &self.nodes.nodes);
@@ -309,6 +320,11 @@ struct Calls<'a> {
     /// The values of arrays.
     given: FxHashMap<u32, Object>,
     options: &'a RunOptions,
+    /// Pickles of functions, made once a run.
+    functions: Functions,
+    cancel: CancelToken,
+    /// A call has failed: the others' workers need not go on.
+    failed: AtomicBool,
 }
 
 thread_local! {
@@ -335,7 +351,7 @@ impl Calls<'_> {
         self.check_unchanged(py, node)?;
         if !node.has_inputs {
             let kwargs = node.kwargs.as_ref().map(|k| k.bind(py));
-            return self.place(py, node.func.bind(py), node.args.bind(py), kwargs);
+            return self.place(py, node, node.func.bind(py), node.args.bind(py), kwargs);
         }
         // A shared result is handed out so that whoever changes it is found out.
         let numbers = self.plan.nodes.inputs(at);
@@ -371,7 +387,7 @@ impl Calls<'_> {
             None => None,
         };
         drop(objects);
-        let result = self.place(py, &func, &args, kwargs.as_ref())?;
+        let result = self.place(py, node, &func, &args, kwargs.as_ref())?;
         for (value, print) in watched {
             if fingerprint(&value)? != print {
                 return Err(ArgumentChangedError::new_err(format!(
@@ -413,14 +429,21 @@ impl Calls<'_> {
         Ok(())
     }
 
-    /// Calls the function.
+    /// Calls the function where the node shall run.
     fn place<'py>(
         &self,
         py: Python<'py>,
+        node: &Delayed,
         func: &Bound<'py, PyAny>,
         args: &Bound<'py, PyTuple>,
         kwargs: Option<&Bound<'py, PyDict>>,
     ) -> PyResult<Bound<'py, PyAny>> {
+        if self.in_process(py, node)? {
+            let workers = Workers { pool: None, most: self.options.workers() };
+            let stop = || self.cancel.is_cancelled() || self.failed.load(Ordering::Relaxed);
+            return call(py, func, args, kwargs, Some(&self.functions), workers, &stop)
+                .map(|r| r.into_bound(py));
+        }
         func.call(args, kwargs).inspect_err(|e| {
             if e.is_instance_of::<PyValueError>(py) && e.to_string().contains("read-only") {
                 let note = "results that several calls need are passed to them read-only, so that none changes what the others see; \
@@ -428,6 +451,19 @@ impl Calls<'_> {
                 let _ = e.value(py).call_method1(intern!(py, "add_note"), (note,));
             }
         })
+    }
+
+    /// Whether a node's function runs in a worker process. What puts results together runs here: it would only copy them.
+    fn in_process(&self, py: Python<'_>, node: &Delayed) -> PyResult<bool> {
+        if node.local {
+            return Ok(false);
+        }
+        if let Some(annotations) = node.annotations()
+            && let Some(named) = annotations.bind(py).get_item(intern!(py, "executor"))?
+        {
+            return Ok(named.extract::<String>()? == "processes");
+        }
+        Ok(self.options.processes)
     }
 
     fn retries(&self, py: Python<'_>, node: &Delayed) -> u32 {
@@ -463,6 +499,7 @@ impl Runner for Calls<'_> {
                         let ordinary = error.is_instance_of::<pyo3::exceptions::PyException>(py);
                         if attempts > retries || !ordinary || error.is_instance_of::<ArgumentChangedError>(py)
                         {
+                            self.failed.store(true, Ordering::Relaxed);
                             return Err(CallError { error, node: at, attempts });
                         }
                         attempts += 1;
@@ -475,7 +512,8 @@ impl Runner for Calls<'_> {
     }
 
     fn batches(&self, _task: TaskRef) -> bool {
-        true
+        // A call that waits for a process does not hold the lock.
+        !self.options.processes
     }
 
     fn batch(&self, body: &mut dyn FnMut()) {

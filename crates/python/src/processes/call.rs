@@ -83,6 +83,11 @@ fn start(py: Python<'_>, pool: Option<&WorkerPool>, stop: &Stop<'_>) -> Result<W
     let launch = Launch {
         program: program.into(),
         arguments: arguments.into_iter().map(Into::into).collect(),
+        // Strings have the same hash in all workers: what groups by `hash` may do so in any of them.
+        environment: match std::env::var_os("PYTHONHASHSEED") {
+            Some(_) => Vec::new(),
+            None => vec![("PYTHONHASHSEED".into(), "0".into())],
+        },
         setup: context.setup.to_vec(),
     };
     let mut worker = py.detach(|| Worker::start(&launch, &|| stop.asked()))?;

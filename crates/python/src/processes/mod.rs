@@ -8,7 +8,6 @@ mod pickled;
 mod serve;
 mod view;
 
-#[expect(unused_imports, reason = "the interface for the runners of other kinds of graphs")]
 pub use call::{Functions, Workers, call};
 
 use pyo3::prelude::*;
