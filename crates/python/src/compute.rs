@@ -6,8 +6,9 @@ use crate::error::{MemoryLimitError, OrRaise, array_error, raised, run_error, ta
 use crate::expr::Expr;
 use crate::files::NativeTarget;
 use crate::interrupt::interrupt;
-use crate::progress::Progress;
 use crate::pyop::PythonValue;
+use crate::record::LayerRow;
+use crate::watch::{self, Watching};
 use pantile_array::block::{Block, Dims};
 use pantile_array::chunks::{AxisChunks, Chunks, block_count, unravel};
 use pantile_array::error::ArrayError;
@@ -17,11 +18,15 @@ use pantile_array::leaf::{BoxAxis, block_box};
 use pantile_array::lower::{self, lower};
 use pantile_array::op::{BlockOp, Request};
 use pantile_array::ops::linalg::share::share;
-use pantile_array::plan::{Plan, PlanRunner};
+use pantile_array::plan::{Plan, PlanLayer, PlanRunner};
 use pantile_array::source::{MemorySource, Source};
 use pantile_array::{Expr as Node, Kind, Value, pool};
-use pantile_exec::{CancelToken, Executor, Options, Pool, check_fits, run_with_stats};
-use pantile_graph::{Graph, Observer, Order, Runner, order, peak_memory_workers};
+use pantile_diag::waits;
+use pantile_exec::{Executor, Options, Pool, check_fits, run_with_stats};
+use pantile_graph::{Graph, Order, Runner, order, peak_memory_workers};
+use pantile_jit::backend::CompileError;
+use pantile_jit::ir::{FuncId, Module};
+use pantile_jit::{Backend, Executable};
 use pantile_jit_llvm::{LlvmBackend, LlvmOptions};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PySlice, PyTuple};
@@ -54,7 +59,6 @@ pub struct RunOptions {
     threads: usize,
     limit: Option<u64>,
     spill_dir: Option<PathBuf>,
-    progress: Vec<Py<Progress>>,
     /// Whether calls of Python functions go to worker processes.
     pub processes: bool,
     /// How often a Python call that fails is tried again.
@@ -72,7 +76,6 @@ impl RunOptions {
             threads: get("threads")?.map(|v| v.extract()).transpose()?.unwrap_or(0),
             limit: get("limit")?.map(|v| v.extract()).transpose()?,
             spill_dir: get("spill_dir")?.map(|v| v.extract()).transpose()?,
-            progress: get("progress")?.map(|v| v.extract()).transpose()?.unwrap_or_default(),
             processes: executor.as_deref() == Some("processes"),
             retries: get("retries")?.map(|v| v.extract()).transpose()?.unwrap_or(0),
         })
@@ -101,6 +104,11 @@ impl RunOptions {
         Ok(pool)
     }
 
+    /// How many threads the run has.
+    pub fn width(&self) -> PyResult<usize> {
+        if self.sync { Ok(1) } else { Ok(self.pool()?.threads()) }
+    }
+
     /// How many worker processes there may be: as many as threads, each of which waits for one.
     pub fn workers(&self) -> usize {
         if self.threads == 0 { Pool::global().threads() } else { self.threads }
@@ -126,9 +134,22 @@ fn backend() {
         let plain = LlvmOptions { cache_folder: None, ..options.clone() };
         // The folder was there when it was set. If it has gone since, kernels are compiled each time.
         let backend = Arc::new(LlvmBackend::new(options).or_else(|_| LlvmBackend::new(plain)).ok()?);
-        kernels::set_backend(backend.clone());
+        kernels::set_backend(Arc::new(CountedBackend(backend.clone())));
         Some(backend)
     });
+}
+
+/// The backend, whose work is counted as compiling with the task that needs the kernel.
+struct CountedBackend(Arc<LlvmBackend>);
+
+impl Backend for CountedBackend {
+    fn name(&self) -> &'static str {
+        self.0.name()
+    }
+    fn compile(&self, module: &Module, entry: FuncId) -> Result<Arc<dyn Executable>, CompileError> {
+        let _wait = waits::wait(waits::Kind::Compile);
+        self.0.compile(module, entry)
+    }
 }
 
 static CACHE_DIR: parking_lot::Mutex<Option<PathBuf>> = parking_lot::Mutex::new(None);
@@ -161,9 +182,15 @@ fn run_plan(py: Python<'_>, plan: &Plan, options: &RunOptions, reserved: u64) ->
             MemoryLimitError::new_err(text)
         })?;
     }
-    let runner = PlanRunner { plan };
-    let setting = Setting { options, limit, cancel: CancelToken::new(), number: plan.number() };
-    run_graph(py, &graph, &order, &runner, &setting, |e| task_error(py, e))
+    let watching = watch::begin(py, &graph, options.width()?, || {
+        let labels: Vec<String> = plan.layers.iter().map(|l| l.label().to_string()).collect();
+        Arc::new(move |task| format!("{}-{}[{}]", labels[task.layer.0 as usize], task.layer.0, task.index))
+    })?;
+    let mut setting = Setting { options, limit, watching, number: plan.number() };
+    if setting.watching.is_recorded() {
+        setting.watching.describe(layer_rows(plan, &graph));
+    }
+    run_graph(py, &graph, &order, PlanRunner { plan }, setting, shown, |e| task_error(py, e))
 }
 
 /// How one graph is run.
@@ -171,31 +198,29 @@ pub struct Setting<'a> {
     pub options: &'a RunOptions,
     /// What values and running tasks may take, in bytes.
     pub limit: Option<u64>,
-    /// Set when the run is interrupted.
-    pub cancel: CancelToken,
+    /// Who watches; its token stops the run.
+    pub watching: Watching,
     /// Tells this run's calls of Python functions from those of others.
     pub number: usize,
 }
 
-/// Runs a graph with the GIL released, and gives the values of its outputs. `task_error` makes an exception of a task's error.
+/// Runs a graph with the GIL released, and gives the values of its outputs. `show` makes Python's view of a value for those who
+/// watch, `task_error` an exception of a task's error.
 pub fn run_graph<R: Runner>(
     py: Python<'_>,
     graph: &Graph,
     order: &Order,
-    runner: &R,
-    setting: &Setting<'_>,
+    runner: R,
+    setting: Setting<'_>,
+    show: impl Fn(Python<'_>, &R::Value) -> PyResult<Py<PyAny>> + Send + Sync,
     task_error: impl FnOnce(R::Error) -> PyErr,
 ) -> PyResult<Vec<R::Value>>
 where
     R::Error: std::fmt::Display,
 {
-    let options = setting.options;
-    let mut observers: Vec<Arc<dyn Observer>> = Vec::new();
-    for p in &options.progress {
-        p.get().begin(graph.labels().iter().map(|l| l.to_string()));
-        observers.push(p.get().counters.clone());
-    }
+    let Setting { options, limit, watching, number } = setting;
     let threads = if options.sync { None } else { Some(options.pool()?) };
+    let runner = watching.runner(runner, show);
     let signal: parking_lot::Mutex<Option<PyErr>> = parking_lot::Mutex::new(None);
     let result = py.detach(|| {
         let interrupted = || {
@@ -203,27 +228,65 @@ where
                 Ok(()) => false,
                 Err(e) => {
                     *signal.lock() = Some(e);
-                    setting.cancel.cancel();
-                    interrupt(py, setting.number);
+                    watching.cancel.cancel();
+                    interrupt(py, number);
                     true
                 }
             })
         };
         let options = Options {
             executor: threads.map_or(Executor::Sync, Executor::Threads),
-            limit_bytes: setting.limit,
+            limit_bytes: limit,
             spill_dir: options.spill_dir.clone(),
-            cancel: Some(setting.cancel.clone()),
+            cancel: Some(watching.cancel.clone()),
             check_interrupt: Some(&interrupted),
-            observers: &observers,
+            observers: &watching.observers,
         };
-        run_with_stats(graph, order, runner, &options)
+        run_with_stats(graph, order, &runner, &options)
     });
-    match (result.0, signal.into_inner()) {
+    drop(runner);
+    let result = match (result.0, signal.into_inner()) {
         // What the user's signal handler raised, whichever task noticed first.
         (Err(_), Some(raised)) => Err(raised),
         (result, _) => result.map_err(|e| run_error(py, e, task_error)),
+    };
+    watching.end(py, graph, result.as_ref().err())?;
+    result
+}
+
+/// A value as callbacks get it: blocks as NumPy arrays that cannot be written to.
+fn shown(py: Python<'_>, value: &Value) -> PyResult<Py<PyAny>> {
+    Ok(match value {
+        Value::Block(block) => to_numpy(py, block.clone(), false)?.unbind(),
+        Value::Foreign(f) => match f.as_any().downcast_ref::<PythonValue>() {
+            Some(value) => value.object.clone_ref(py),
+            None => py.None(),
+        },
+        Value::Many(parts) => {
+            let parts = parts.iter().map(|p| shown(py, p)).collect::<PyResult<Vec<_>>>()?;
+            PyTuple::new(py, parts)?.into_any().unbind()
+        }
+        Value::Unit => py.None(),
+    })
+}
+
+/// The layers of a plan with what they make, as `explain` and recordings show them.
+fn layer_rows(plan: &Plan, graph: &Graph) -> Vec<LayerRow> {
+    let row = |layer: &dyn PlanLayer| LayerRow {
+        label: layer.label().to_string(),
+        tasks: 0,
+        bytes: 0,
+        python: layer.is_python(),
+        describe: layer.describe(),
+        origin: layer.origin().map(|o| (o.file.to_string(), o.line, o.function.to_string())),
+    };
+    let mut rows: Vec<LayerRow> = plan.layers.iter().map(|l| row(&**l)).collect();
+    for id in graph.ids() {
+        let row = &mut rows[graph.task(id).layer.0 as usize];
+        row.tasks += 1;
+        row.bytes += graph.bytes(id);
     }
+    rows
 }
 
 /// What of the process' limit is left for blocks: the interpreter, its modules and the user's own arrays are there already, and a
@@ -480,12 +543,16 @@ impl BlockOp for StoreOp {
         }
         match &self.place {
             Place::Native(target) => {
+                let _wait = waits::wait(waits::Kind::Io);
                 let first: Vec<u64> = start.iter().zip(&self.offset).map(|(s, (o, _))| s + o).collect();
                 target.get().write(&first, &block)?;
             }
             Place::Python { object, lock } => {
+                let _wait = waits::wait(waits::Kind::Io);
                 let _guard = lock.as_ref().map(|l| l.lock());
+                let gil = waits::wait(waits::Kind::Gil);
                 Python::attach(|py| -> PyResult<()> {
+                    drop(gil);
                     let mut key = Vec::with_capacity(start.len());
                     for ((&s, &n), &(offset, step)) in start.iter().zip(block.shape()).zip(&self.offset) {
                         let (first, step) = ((offset + s * step) as isize, step as isize);
@@ -608,23 +675,9 @@ fn explain<'py>(
     let graph = Graph::expand(&plan.graph_layers(), &plan.output_tasks())
         .map_err(|e| array_error(py, ArrayError::bug(e.to_string())))?;
     let order = order(&graph);
-    let mut tasks = vec![0u64; plan.layers.len()];
-    let mut bytes = vec![0u64; plan.layers.len()];
-    for id in graph.ids() {
-        let layer = graph.task(id).layer.0 as usize;
-        tasks[layer] += 1;
-        bytes[layer] += graph.bytes(id);
-    }
     let layers = PyList::empty(py);
-    for (i, layer) in plan.layers.iter().enumerate() {
-        let d = PyDict::new(py);
-        d.set_item("label", layer.label())?;
-        d.set_item("tasks", tasks[i])?;
-        d.set_item("bytes", bytes[i])?;
-        d.set_item("python", layer.is_python())?;
-        d.set_item("describe", layer.describe())?;
-        d.set_item("origin", layer.origin().map(|o| (o.file.clone(), o.line, o.function.clone())))?;
-        layers.append(d)?;
+    for row in layer_rows(&plan, &graph) {
+        layers.append(row.to_dict(py)?)?;
     }
     let mut sources = Vec::new();
     let mut source_bytes = 0;

@@ -3,10 +3,11 @@
 use crate::convert::{chunks_from_py, dtype, numpy, parse_dtype};
 use crate::error::{OrRaise, array_error};
 use crate::expr::{Expr, Here};
+use crate::source::counted;
 use pantile_array::{ArrayError, Expr as Node, Kind};
 use pantile_io::hdf5::{ChunkEntry, ChunkedLayout, ContiguousLayout, Reader};
 use pantile_io::npy::{NpyFile, NpyWriter};
-use pantile_io::source::{Hdf5Source, NpySource, Target, ZarrSource, array_error as io_error, boxed};
+use pantile_io::source::{Hdf5Source, NpySource, Target, ZarrSource, array_error as io_error};
 use pantile_io::zarr::ZarrArray;
 use pantile_io::zarr_create::{BloscShuffle, Compressor, ZarrSpec, ZarrWriter};
 use pantile_io::{ElementLayout, Filter};
@@ -53,7 +54,7 @@ fn hdf5(
     let (dtype, _) = parse_dtype(py, descr)?;
     let chunks = chunks_from_py(chunks)?;
     let source = Hdf5Source::new(reader, dtype, text);
-    Ok(Node::new(Kind::Source(boxed(source)), dtype, chunks).into())
+    Ok(Node::new(Kind::Source(counted(source)), dtype, chunks).into())
 }
 
 #[pyfunction]
@@ -139,7 +140,7 @@ fn from_npy(py: Python<'_>, path: PathBuf, chunks: &Bound<'_, PyAny>) -> PyResul
     let _here = Here::new(py);
     let file = io(py, NpyFile::open(&path))?;
     let dtype = dtype(py, &file.header().descr)?;
-    Ok(Node::new(Kind::Source(boxed(NpySource::new(file, dtype))), dtype, chunks_from_py(chunks)?).into())
+    Ok(Node::new(Kind::Source(counted(NpySource::new(file, dtype))), dtype, chunks_from_py(chunks)?).into())
 }
 
 #[pyfunction]
@@ -161,7 +162,7 @@ fn from_zarr(py: Python<'_>, path: PathBuf, name: &str, chunks: &Bound<'_, PyAny
     let _here = Here::new(py);
     let array = io(py, ZarrArray::open(&path, name))?;
     let dtype = dtype(py, array.descr())?;
-    Ok(Node::new(Kind::Source(boxed(ZarrSource::new(array, dtype))), dtype, chunks_from_py(chunks)?).into())
+    Ok(Node::new(Kind::Source(counted(ZarrSource::new(array, dtype))), dtype, chunks_from_py(chunks)?).into())
 }
 
 enum Writer {

@@ -1,8 +1,9 @@
 //! The Python bindings: the module `pantile._native`. It composes all other crates, and is the only one that names pyo3.
 //!
 //! Reading order: `expr` (the class that the Python package wraps), `convert` (arguments in, arrays out), `ops` (functions
-//! that build expressions), `source` and `pyop` (Python objects inside a graph), `compute` (running), `processes/` (Python functions
-//! in worker processes), `error` (exceptions).
+//! that build expressions), `source` and `pyop` (Python objects inside a graph), `compute` (running), `delayed/` (calls of any function),
+//! `processes/` (Python functions in worker processes), `watch` (who is told of runs) and `record` (what is kept of them), `error`
+//! (exceptions).
 //!
 //! Names, defaults and docstrings for users are in the Python package; here arguments arrive checked for kind.
 
@@ -25,8 +26,10 @@ mod processes;
 mod progress;
 mod pyop;
 mod random;
+mod record;
 mod source;
 mod tokenize;
+mod watch;
 
 use pyo3::prelude::*;
 
@@ -48,5 +51,7 @@ fn _native(m: &Bound<'_, PyModule>) -> PyResult<()> {
     delayed::register(m)?;
     tokenize::register(m)?;
     bag::register(m)?;
+    record::register(m)?;
+    watch::register(m)?;
     Ok(())
 }

@@ -11,6 +11,7 @@ use pantile_array::op::{BlockOp, Request};
 use pantile_array::source::Range;
 use pantile_array::value::{ForeignValue, Value};
 use pantile_array::{Expr as Node, Kind};
+use pantile_diag::waits;
 use pantile_types::DType;
 use pyo3::exceptions::{PyKeyboardInterrupt, PyValueError};
 use pyo3::prelude::*;
@@ -164,7 +165,11 @@ impl BlockOp for PythonOp {
         out.extend((0..self.inputs.len()).map(|input| self.request(input, at)));
     }
     fn run(&self, at: &[u32], inputs: &mut Vec<Value>) -> Result<Value> {
-        Python::attach(|py| self.call(py, at, inputs).map_err(|e| raised(py, e)))
+        let wait = waits::wait(waits::Kind::Gil);
+        Python::attach(|py| {
+            drop(wait);
+            self.call(py, at, inputs).map_err(|e| raised(py, e))
+        })
     }
     fn bytes(&self, at: &[u32]) -> u64 {
         let len: u64 = self

@@ -8,6 +8,7 @@ use pantile_array::block::Block;
 use pantile_array::error::Result;
 use pantile_array::source::{Range, Source};
 use pantile_array::{Expr as Node, Kind};
+use pantile_diag::waits;
 use pantile_types::DType;
 use pyo3::prelude::*;
 use pyo3::types::{PySlice, PyTuple};
@@ -31,7 +32,9 @@ struct PythonSource {
 
 impl PythonSource {
     fn read_locked(&self, ranges: &[Range], out: &Block) -> Result<()> {
+        let wait = waits::wait(waits::Kind::Gil);
         Python::attach(|py| {
+            drop(wait);
             let read = || -> PyResult<Block> {
                 let mut key = Vec::with_capacity(ranges.len());
                 for r in ranges {
@@ -74,6 +77,7 @@ impl Source for PythonSource {
         &self.shape
     }
     fn read(&self, ranges: &[Range], out: &Block) -> Result<()> {
+        let _wait = waits::wait(waits::Kind::Io);
         let _guard = self.lock.as_ref().map(|l| l.lock());
         self.read_locked(ranges, out)
     }
@@ -85,6 +89,39 @@ impl Source for PythonSource {
     }
     fn is_python(&self) -> bool {
         true
+    }
+}
+
+/// A native source, whose reads are counted as waiting for files.
+struct CountedSource<S>(S);
+
+/// A native source behind an `Arc`, as expressions hold it.
+pub fn counted(source: impl Source + 'static) -> Arc<dyn Source> {
+    Arc::new(CountedSource(source))
+}
+
+impl<S: Source> Source for CountedSource<S> {
+    fn dtype(&self) -> DType {
+        self.0.dtype()
+    }
+    fn shape(&self) -> &[u64] {
+        self.0.shape()
+    }
+    fn read(&self, ranges: &[Range], out: &Block) -> Result<()> {
+        let _wait = waits::wait(waits::Kind::Io);
+        self.0.read(ranges, out)
+    }
+    fn in_memory(&self) -> Option<&Block> {
+        self.0.in_memory()
+    }
+    fn stored_chunks(&self) -> Option<&[u64]> {
+        self.0.stored_chunks()
+    }
+    fn describe(&self) -> String {
+        self.0.describe()
+    }
+    fn is_python(&self) -> bool {
+        self.0.is_python()
     }
 }
 

@@ -8,6 +8,8 @@ use crate::compute::{RunOptions, Setting, run_graph};
 use crate::error::InternalError;
 use crate::interrupt::InCall;
 use crate::processes::{Functions, Workers, call};
+use crate::watch;
+use pantile_diag::waits;
 use pantile_exec::CancelToken;
 use pantile_graph::{Graph, Layer, LayerId, Order, Runner, TaskRef, order};
 use pyo3::exceptions::{PyKeyboardInterrupt, PyRuntimeError, PyValueError};
@@ -124,6 +126,7 @@ impl DelayedGraph {
         for &output in graph.outputs() {
             shared[plan.node_of(graph.task(output)) as usize] = true;
         }
+        let watching = watch::begin(py, &graph, options.width()?, || self.names(py, &plan))?;
         let mut given = FxHashMap::default();
         let of_arrays = self.nodes.nodes.iter().enumerate().filter(|(_, n)| n.get().kind == Kind::Array);
         for ((at, _), value) in of_arrays.zip(arrays) {
@@ -136,22 +139,39 @@ impl DelayedGraph {
             given,
             options: &options,
             functions: Functions::default(),
-            cancel: CancelToken::new(),
+            cancel: watching.cancel.clone(),
             failed: AtomicBool::new(false),
         };
-        let setting = Setting {
-            options: &options,
-            limit: options.limit_for_values(),
-            cancel: runner.cancel.clone(),
-            number: runner.number(),
-        };
+        let number = runner.number();
+        let setting = Setting { options: &options, limit: options.limit_for_values(), watching, number };
+        let show = |py: Python<'_>, value: &Object| value.get(py).map(Bound::unbind);
         let failed = |error: CallError| error.into_err(py, &self.nodes.nodes);
-        let values = run_graph(py, &graph, &order, &runner, &setting, failed)?;
+        let values = run_graph(py, &graph, &order, runner, setting, show, failed)?;
         let out = PyList::empty(py);
         for value in values {
             out.append(value.get(py)?)?;
         }
         Ok(out)
+    }
+}
+
+impl DelayedGraph {
+    /// What tasks are called: by their keys, where the user chose them, else by their functions and a number.
+    fn names(&self, py: Python<'_>, plan: &Plan<'_>) -> watch::Names {
+        let nodes = &self.nodes.nodes;
+        let layers: Vec<(String, Vec<u32>)> =
+            plan.layers.iter().map(|l| (l.label.clone(), l.nodes.clone())).collect();
+        let ids: Vec<u64> = nodes.iter().map(|n| n.get().id).collect();
+        let key = |n: &Py<Delayed>| {
+            n.get().more.as_ref().and_then(|m| m.key.as_ref().map(|k| k.bind(py).to_string()))
+        };
+        let keys: FxHashMap<u32, String> =
+            nodes.iter().enumerate().filter_map(|(at, n)| Some((at as u32, key(n)?))).collect();
+        std::sync::Arc::new(move |task| {
+            let (label, nodes) = &layers[task.layer.0 as usize];
+            let node = nodes[task.index as usize];
+            keys.get(&node).cloned().unwrap_or_else(|| format!("{label}-{}", ids[node as usize]))
+        })
     }
 }
 
@@ -481,7 +501,9 @@ impl Runner for Calls<'_> {
 
     fn run(&self, task: TaskRef, inputs: &mut Vec<Object>) -> Result<Object, CallError> {
         let at = self.plan.node_of(task);
+        let waiting = waits::wait(waits::Kind::Gil);
         Python::attach(|py| {
+            drop(waiting);
             let node = self.nodes[at as usize].get();
             let _call = (TOLD.get() != self.number()).then(|| InCall::begin(py, self.number()));
             let retries = self.retries(py, node);
