@@ -6,10 +6,11 @@
 - ``pantile.bag``: collections of Python objects in partitions (``import pantile.bag as db``);
 - ``pantile.config``: threads, memory limit, block size, where settings come from;
 - ``pantile.futures``, ``pantile.joblib``: an executor of `concurrent.futures` and a backend of joblib, on threads or processes;
-- ``pantile.diagnostics``: the progress bar, pictures of graphs, ``explain``;
+- ``pantile.diagnostics``: the progress bar, profilers, pictures of graphs, ``explain``;
 
 ``delayed`` makes nodes of any function's calls. ``compute``, ``persist``, ``visualize`` and ``explain`` take any number of arrays,
 delayed values and bags at once, so that what they share is computed once.
+``report`` writes a page about the runs of a ``with`` block.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from pantile._run import compute, persist
     from pantile._tokenize import normalize_token, tokenize
     from pantile.annotations import annotate, get_annotations
-    from pantile.diagnostics import explain, visualize
+    from pantile.diagnostics import explain, report, visualize
 
 __all__ = [
     "ArgumentChangedError",
@@ -55,6 +56,7 @@ __all__ = [
     "joblib",
     "normalize_token",
     "persist",
+    "report",
     "tokenize",
     "visualize",
 ]
@@ -73,6 +75,7 @@ _NAMES = {
     "normalize_token": "pantile._tokenize",
     "tokenize": "pantile._tokenize",
     "explain": "pantile.diagnostics",
+    "report": "pantile.diagnostics",
     "visualize": "pantile.diagnostics",
     "InternalError": "pantile._native",
     "MemoryLimitError": "pantile._native",

@@ -1,6 +1,6 @@
 """Types of the extension module. Arguments arrive here checked for kind and normalised; users call the package."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import Any, overload
@@ -105,6 +105,71 @@ class Progress:
     def running(self) -> list[str]: ...  # labels of operations that run now
     @property
     def ended(self) -> bool: ...
+
+# ---- watching runs ----
+class Recorder:
+    """Keeps the logs of the runs that it is told of (`watch`)."""
+
+    def __init__(self) -> None: ...
+    def take(self) -> list[RecordedRun]: ...  # those that ended since the last call
+
+class RecordedRun:
+    """A run that is over. Columns are bytes of unsigned integers; times are nanoseconds since the run began."""
+
+    @property
+    def began(self) -> float: ...  # as time.perf_counter() counts
+    @property
+    def wall_ns(self) -> int: ...
+    @property
+    def ok(self) -> bool: ...
+    @property
+    def threads(self) -> int: ...  # how many may run tasks at once
+    @property
+    def nested(self) -> bool: ...  # inside a task of another run
+    @property
+    def tasks(self) -> int: ...  # all, also those that were never run
+    @property
+    def layers(self) -> list[dict[str, Any]]: ...  # as in `explain`
+    def columns(self) -> dict[str, bytes]: ...  # one entry a task that ended, by their beginning
+    def names(self) -> list[str]: ...
+    def operations(self) -> tuple[list[str], bytes]: ...  # u32 indices into the list
+    @property
+    def failed(self) -> list[tuple[str, int]]: ...  # name, beginning
+    @property
+    def spills(self) -> list[tuple[int, int, bool, int]]: ...  # task, bytes, out, at
+    @property
+    def written(self) -> list[tuple[int, int, int, int]]: ...  # thread, start, end, bytes
+    @property
+    def parts(self) -> list[tuple[int, str, int, int | None, int | None]]: ...  # thread, name, first, ran, queued
+
+class Sampler:
+    """Memory and processor time over time: (time.perf_counter(), bytes, share of one processor)."""
+
+    def __init__(self, seconds: float) -> None: ...
+    def samples(self) -> list[tuple[float, int, float]]: ...
+    def stop(self) -> list[tuple[float, int, float]]: ...
+
+class RunGraph:
+    """Names of a run's tasks and their operations: what callbacks get."""
+
+    def __len__(self) -> int: ...
+    def __iter__(self) -> Iterator[str]: ...
+    def __contains__(self, key: str) -> bool: ...
+    def __getitem__(self, key: str) -> str: ...
+    def keys(self) -> list[str]: ...
+
+class RunState:
+    """How far a run is: what callbacks get."""
+
+    def __getitem__(self, key: str) -> range: ...  # finished, running, waiting, ready
+    @property
+    def tasks(self) -> int: ...
+    @property
+    def done(self) -> int: ...
+
+# A recorder, a progress bar (begin() -> Progress, end(progress, error)), or the functions start, start_state, pretask, posttask, finish.
+def watch(watcher: Any) -> int: ...
+def unwatch(id: int) -> bool: ...
 
 # ---- chunks ----
 # A spec is -1, a length, "auto", ("bytes", n) or a tuple of lengths; one an axis.

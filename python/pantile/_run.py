@@ -1,14 +1,14 @@
-"""Running expressions: settings become options of a run, and whoever watches is told.
+"""Running expressions: settings become options of a run.
 
-Everything that computes goes through here: `compute`, `persist`, `store`. Watchers (the progress bar) register themselves
-in `watchers`; each gives a `Progress` for a run, which the engine's threads update without the GIL.
+Everything that computes goes through here: `compute`, `persist`, `store`. Whoever watches runs (the progress bar, profilers, reports) tells
+the extension (`_native.watch`), not this module.
 """
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pantile import _native, config
 
@@ -18,19 +18,6 @@ if TYPE_CHECKING:
 __all__ = ["compute", "persist"]
 
 T = TypeVar("T")
-
-
-class Watcher(Protocol):
-    """What is told about runs."""
-
-    def begin(self) -> _native.Progress:
-        """A run begins; it will update these counters."""
-
-    def end(self, progress: _native.Progress, error: BaseException | None) -> None:
-        """That run has ended, with this error if it failed."""
-
-
-watchers: list[Watcher] = []
 
 
 def options() -> dict[str, Any]:
@@ -50,26 +37,12 @@ def options() -> dict[str, Any]:
         "limit": config.get("memory_limit"),
         "spill_dir": config.get("spill_dir"),
         "retries": config.get("retries"),
-        "progress": [],
     }
 
 
 def run(work: Callable[[dict[str, Any]], T]) -> T:
-    """Calls `work` with the options of a run, watched by all watchers."""
-    opts = options()
-    if not watchers:
-        return work(opts)
-    watched = [(watcher, watcher.begin()) for watcher in tuple(watchers)]
-    opts["progress"] = [progress for _, progress in watched]
-    error: BaseException | None = None
-    try:
-        return work(opts)
-    except BaseException as e:
-        error = e
-        raise
-    finally:
-        for watcher, progress in watched:
-            watcher.end(progress, error)
+    """Calls `work` with the options of a run."""
+    return work(options())
 
 
 def compute_exprs(exprs: Sequence[Expr]) -> list[Any]:

@@ -1,4 +1,4 @@
-"""Looking at computations: a progress bar, what a computation will do, pictures of graphs.
+"""Looking at computations: a progress bar, profilers, reports, what a computation will do, pictures of graphs.
 
 Examples
 --------
@@ -12,8 +12,23 @@ Examples
 
 from __future__ import annotations
 
+from pantile.diagnostics.callbacks import Callback
 from pantile.diagnostics.explanation import Explanation, explain
 from pantile.diagnostics.picture import Picture, visualize
+from pantile.diagnostics.profile import CacheProfiler, Profiler, ResourceProfiler
 from pantile.diagnostics.progress import ProgressBar
+from pantile.diagnostics.reporting import Report, report
 
-__all__ = ["Explanation", "Picture", "ProgressBar", "explain", "visualize"]
+__all__ = [
+    "CacheProfiler",
+    "Callback",
+    "Explanation",
+    "Picture",
+    "Profiler",
+    "ProgressBar",
+    "Report",
+    "ResourceProfiler",
+    "explain",
+    "report",
+    "visualize",
+]

@@ -68,11 +68,15 @@ class Explanation:
         sources = [f"reads {s}" for s in self.details["sources"]]
         return "\n".join([*self._summary(), *sources, "", *lines])
 
-    def _repr_html_(self) -> str:
+    def table_html(self) -> str:
+        """The layers as a table in HTML."""
         head = "".join(f"<th>{h}</th>" for h in self._HEAD)
         body = "".join("<tr>" + "".join(f"<td>{escape(c)}</td>" for c in r) + "</tr>" for r in self._rows())
+        return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+
+    def _repr_html_(self) -> str:
         summary = "".join(f"<li>{escape(line)}</li>" for line in self._summary())
-        return f"<ul>{summary}</ul><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+        return f"<ul>{summary}</ul>{self.table_html()}"
 
 
 def explain(*args: Any) -> Explanation:

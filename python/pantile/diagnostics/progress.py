@@ -11,10 +11,11 @@ import shutil
 import sys
 import threading
 import time
+from html import escape
 from types import TracebackType
-from typing import TextIO
+from typing import Any, TextIO
 
-from pantile import _native, _run
+from pantile import _native
 from pantile.config import format_bytes
 
 __all__ = ["ProgressBar"]
@@ -37,6 +38,36 @@ def duration(seconds: float) -> str:
     return f"{int(seconds) // 3600} h {int(seconds) % 3600 // 60:02d} min"
 
 
+def in_notebook() -> bool:
+    """Whether output goes to a notebook: IPython's shell is the one that talks to a front end."""
+    ipython = sys.modules.get("IPython")
+    shell = ipython.get_ipython() if ipython is not None else None
+    return type(shell).__name__ == "ZMQInteractiveShell"
+
+
+class _Cell:
+    """A bar in a notebook's cell: HTML that is displayed once and then updated, without widgets."""
+
+    def __init__(self) -> None:
+        self._handle: Any = None
+
+    def show(self, share: float, words: str, ended: bool, failed: bool) -> None:
+        from IPython.display import HTML, display
+
+        colour = "#c4453b" if failed else "#2f8f6b" if ended else "#3b7dc4"
+        html = HTML(
+            f'<div role="progressbar" aria-valuemin="0" aria-valuemax="100" aria-valuenow="{int(share * 100)}" '
+            'style="display:flex;align-items:center;gap:.8em;font-family:monospace">'
+            '<div style="width:20em;height:.9em;border-radius:.45em;background:#8883;overflow:hidden">'
+            f'<div style="width:{share * 100:.1f}%;height:100%;background:{colour}"></div></div>'
+            f"<span>{escape(words)}</span></div>"
+        )
+        if self._handle is None:
+            self._handle = display(html, display_id=True)
+        else:
+            self._handle.update(html)
+
+
 class _Run:
     """One run that is watched."""
 
@@ -45,6 +76,7 @@ class _Run:
         self.begin = time.perf_counter()
         self.stop = threading.Event()
         self.thread: threading.Thread | None = None
+        self.cell: _Cell | None = None
 
 
 class ProgressBar:
@@ -78,7 +110,7 @@ class ProgressBar:
     def __init__(
         self,
         minimum: float = 0,
-        width: int = 30,
+        width: int = 40,
         dt: float = 0.1,
         out: TextIO | None = None,
         force: bool = False,
@@ -89,6 +121,7 @@ class ProgressBar:
         self._out = out
         self._force = force
         self._runs: dict[int, _Run] = {}
+        self._number: int | None = None
         self.last_duration: float | None = None
         """Seconds that the last run took."""
 
@@ -102,20 +135,22 @@ class ProgressBar:
         self.unregister()
 
     def register(self) -> None:
-        """Shows all runs from now on."""
-        _run.watchers.append(self)
+        """Shows all runs from now on. To register twice changes nothing."""
+        if self._number is None:
+            self._number = _native.watch(self)
 
     def unregister(self) -> None:
         """Shows no more runs."""
-        if self in _run.watchers:
-            _run.watchers.remove(self)
+        if self._number is not None:
+            _native.unwatch(self._number)
+            self._number = None
 
     @property
     def _stream(self) -> TextIO:
         return self._out or sys.stderr
 
     def _visible(self) -> bool:
-        if self._force:
+        if self._force or self._out is None and in_notebook():
             return True
         try:
             return self._stream.isatty()
@@ -128,6 +163,8 @@ class ProgressBar:
         run = _Run(progress)
         self._runs[id(progress)] = run
         if self._visible():
+            if self._out is None and in_notebook():
+                run.cell = _Cell()
             run.thread = threading.Thread(
                 target=self._watch, args=(run,), name="pantile-progress", daemon=True
             )
@@ -142,13 +179,22 @@ class ProgressBar:
         if run.thread is not None:
             run.thread.join()
             if self.last_duration >= self._minimum:
-                self._write(self._line(run, self.last_duration, True, error) + "\n")
+                self._show(run, self.last_duration, True, error)
 
     def _watch(self, run: _Run) -> None:
         while not run.stop.wait(self._dt):
             elapsed = time.perf_counter() - run.begin
             if elapsed >= self._minimum:
-                self._write(self._line(run, elapsed, False, None))
+                self._show(run, elapsed, False, None)
+
+    def _show(self, run: _Run, elapsed: float, ended: bool, error: BaseException | None) -> None:
+        share, words = self._state(run, elapsed, ended, error)
+        if run.cell is not None:
+            run.cell.show(share, words, ended, error is not None)
+        else:
+            full = int(share * self._width)
+            bar = "█" * full + "░" * (self._width - full)
+            self._write(f"{bar} {words}" + ("\n" if ended else ""))
 
     def _write(self, line: str) -> None:
         try:
@@ -160,16 +206,16 @@ class ProgressBar:
             # A closed terminal must not stop a computation.
             self._force, self._out = False, io.StringIO()
 
-    def _line(self, run: _Run, elapsed: float, ended: bool, error: BaseException | None) -> str:
+    def _state(
+        self, run: _Run, elapsed: float, ended: bool, error: BaseException | None
+    ) -> tuple[float, str]:
         p = run.progress
         done, tasks, count = p.done, p.tasks, p.bytes
         if ended and error is None:
             done = tasks = max(tasks, done)
         share = done / tasks if tasks else float(ended and error is None)
-        full = int(share * self._width)
-        bar = "█" * full + "░" * (self._width - full)
         # Rounded down: 100 % means that everything is done.
-        parts = [f"{bar} {int(share * 100):3d}%", f"{done}/{tasks} tasks"]
+        parts = [f"{int(share * 100):3d}%", f"{done}/{tasks} tasks"]
         if elapsed > 0:
             if count:
                 parts.append(f"{format_bytes(count)} read, {format_bytes(count / elapsed)}/s")
@@ -187,4 +233,4 @@ class ProgressBar:
             running = p.running
             if running:
                 parts.append(", ".join(list(dict.fromkeys(running))[:3]))
-        return " · ".join(parts)
+        return share, " · ".join(parts)
