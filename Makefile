@@ -12,7 +12,7 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help setup build release demo test test-rust test-python check bench docs wheel chart clean distclean
+.PHONY: help setup browser build release demo test test-rust test-python check bench docs wheel chart clean distclean
 
 # rustup's folder may not be on PATH yet in the shell that has just installed it.
 export PATH := $(PATH):$(HOME)/.cargo/bin
@@ -69,6 +69,10 @@ setup:
 	@sh scripts/install-system.sh
 	@$(MAKE) -s --no-print-directory .venv/.stamp-dev
 
+# Only tests need one, so that a demo does not wait for it.
+browser:
+	@sh scripts/install-system.sh browser
+
 build: setup
 	@$(CARGO_ENV) sh scripts/build-extension.sh dev
 
@@ -87,7 +91,7 @@ test: test-rust test-python
 test-rust: setup
 	$(CARGO_ENV) cargo test --locked --workspace --exclude pantile-python
 
-test-python: build
+test-python: build browser
 	$(BIN)/python -m pytest -n $(PYTEST_WORKERS) --dist worksteal
 
 check: setup

@@ -1,9 +1,35 @@
 #!/bin/sh
 # Installs what comes from the system: LLVM 22 with its headers, the libraries it links, and a C++ compiler to link with.
 #
+#   install-system.sh           what building needs
+#   install-system.sh browser   what the tests of reports need as well: a browser. Where it cannot be had, those tests
+#                               are skipped (with CI=true they fail), so this is no reason to stop.
+#
 # Does nothing, silently, when all is there. On Debian and its kin it uses apt-get, through sudo when not root; elsewhere it
 # says what is needed and stops. LLVM_SYS_221_PREFIX names an LLVM 22.1 that is kept somewhere else.
 set -u
+
+# Debian's Chromium; the fonts are for those who look at pictures of the pages.
+if [ "${1:-}" = browser ]; then
+    for name in chromium chromium-browser google-chrome; do
+        command -v "$name" >/dev/null 2>&1 && exit 0
+    done
+    without() {
+        echo "$1 Tests in a browser are left out. To run them, install Chromium." >&2
+        exit 0
+    }
+    command -v apt-get >/dev/null 2>&1 || without "There is no Chromium, and no apt-get to install it with."
+    as_root=""
+    if [ "$(id -u)" -ne 0 ]; then
+        command -v sudo >/dev/null 2>&1 || without "There is no Chromium, and no sudo to install it with."
+        as_root="sudo"
+    fi
+    echo "Installing Chromium for the tests"
+    $as_root apt-get update -q </dev/null >/dev/null || echo "apt-get update failed; trying with the index as it is." >&2
+    $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends chromium fonts-dejavu-core \
+        </dev/null >/dev/null || without "apt-get could not install Chromium."
+    exit 0
+fi
 
 prefix=${LLVM_SYS_221_PREFIX:-/usr/lib/llvm-22}
 packages=""

@@ -8,8 +8,8 @@
 - ``pantile.futures``, ``pantile.joblib``: an executor of `concurrent.futures` and a backend of joblib, on threads or processes;
 - ``pantile.diagnostics``: the progress bar, profilers, pictures of graphs, ``explain``;
 
-``delayed`` makes nodes of any function's calls. ``compute``, ``persist``, ``visualize`` and ``explain`` take any number of arrays,
-delayed values and bags at once, so that what they share is computed once.
+``delayed`` makes nodes of any function's calls. ``compute``, ``persist``, ``visualize`` and ``explain`` take any number of
+arrays, delayed values and bags at once, so that what they share is computed once.
 ``report`` writes a page about the runs of a ``with`` block.
 """
 

@@ -140,7 +140,9 @@ class RecordedRun:
     @property
     def written(self) -> list[tuple[int, int, int, int]]: ...  # thread, start, end, bytes
     @property
-    def parts(self) -> list[tuple[int, str, int, int | None, int | None]]: ...  # thread, name, first, ran, queued
+    def parts(
+        self,
+    ) -> list[tuple[int, str, int, int | None, int | None]]: ...  # thread, name, first, ran, queued
 
 class Sampler:
     """Memory and processor time over time: (time.perf_counter(), bytes, share of one processor)."""
@@ -167,7 +169,8 @@ class RunState:
     @property
     def done(self) -> int: ...
 
-# A recorder, a progress bar (begin() -> Progress, end(progress, error)), or the functions start, start_state, pretask, posttask, finish.
+# A recorder, a progress bar (begin() -> Progress, end(progress, error)), or the functions start, start_state,
+# pretask, posttask, finish.
 def watch(watcher: Any) -> int: ...
 def unwatch(id: int) -> bool: ...
 

@@ -1,7 +1,7 @@
 """Running expressions: settings become options of a run.
 
-Everything that computes goes through here: `compute`, `persist`, `store`. Whoever watches runs (the progress bar, profilers, reports) tells
-the extension (`_native.watch`), not this module.
+Everything that computes goes through here: `compute`, `persist`, `store`. Whoever watches runs (the progress bar,
+profilers, reports) tells the extension (`_native.watch`), not this module.
 """
 
 from __future__ import annotations

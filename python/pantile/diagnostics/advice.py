@@ -41,7 +41,7 @@ def idle(a: Analysis) -> str | None:
     if most < a.threads:
         why = f"no run had as many tasks as there are threads ({a.threads}): use smaller chunks"
     else:
-        why = "too few tasks could run at the same time: use smaller chunks, or fewer steps that wait for everything before them"
+        why = "too few tasks could run at the same time: smaller chunks help, and fewer steps that wait for everything"
     return f"{_percent(share)} of the threads' time was idle: {why}."
 
 
@@ -109,8 +109,8 @@ def reading(a: Analysis) -> str | None:
     if share < IO:
         return None
     return (
-        f"{_percent(share)} of the threads' time was reading and writing files: use chunks that are multiples of the stored ones, and "
-        "persist what is read more than once."
+        f"{_percent(share)} of the threads' time was reading and writing files: use chunks that are multiples of the stored "
+        "ones, and persist what is read more than once."
     )
 
 
@@ -127,8 +127,8 @@ def straggler(a: Analysis) -> str | None:
     if op is None or op.longest < STRAGGLER * a.wall or op.longest < STRAGGLER_TIMES * mean:
         return None
     return (
-        f"One task of {op.name} took {_time(op.longest)}, which is {_percent(op.longest / a.wall)} of the whole: cut it into smaller "
-        "blocks, so that other threads can help."
+        f"One task of {op.name} took {_time(op.longest)}, which is {_percent(op.longest / a.wall)} of the whole: cut it into "
+        "smaller blocks, so that other threads can help."
     )
 
 
@@ -141,8 +141,8 @@ def crowded(a: Analysis) -> str | None:
     if share < QUEUED:
         return None
     return (
-        f"For {_percent(share)} of the time, threads were ready but had no processor: other programs, or libraries with threads of their "
-        "own, compete with them. Set num_threads to the processors that are free."
+        f"For {_percent(share)} of the time, threads were ready but had no processor: other programs, or libraries "
+        "with threads of their own, compete with them. Set num_threads to the processors that are free."
     )
 
 
@@ -155,8 +155,9 @@ def outside(a: Analysis) -> str | None:
     rest = a.block - a.wall
     if not a.runs or rest < OUTSIDE_NS or rest < OUTSIDE * a.block:
         return None
+    share = _percent(rest / a.block)
     return (
-        f"{_percent(rest / a.block)} of the time lay outside runs: {_time(rest)} of building expressions and other Python code."
+        f"{share} of the time lay outside runs: {_time(rest)} of building expressions and other Python code."
     )
 
 

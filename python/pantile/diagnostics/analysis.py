@@ -1,4 +1,6 @@
-"""What recorded runs come to: where the threads' time went, what each operation took. Numbers only; `advice` judges, `reporting` shows.
+"""What recorded runs come to: where the threads' time went, what each operation took.
+
+Only numbers: `advice` judges them, `reporting` shows them.
 
 All times are nanoseconds, counted from the beginning of what is reported on.
 """
@@ -158,9 +160,9 @@ def capacity(runs: Sequence[Run]) -> tuple[int, int, int]:
 def python_waits(run: Run) -> dict[int, int]:
     """For each thread of a run, how long Python functions waited for the GIL inside, estimated.
 
-    Entering Python is measured. A function that gives the GIL up and takes it back waits where nobody can look; what can be seen
-    is that its thread was neither on a processor nor waiting for one. That time counts as waiting for the GIL as far as other threads'
-    functions were running meanwhile: a function that sleeps alone does not.
+    Entering Python is measured. A function that gives the GIL up and takes it back waits where nobody can look; what
+    can be seen is that its thread was neither on a processor nor waiting for one. That time counts as waiting for the
+    GIL as far as other threads' functions were running meanwhile: a function that sleeps alone does not.
     """
     if run.nested or not getattr(sys, "_is_gil_enabled", lambda: True)():
         return {}

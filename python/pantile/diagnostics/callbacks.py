@@ -22,12 +22,12 @@ _FIELDS = ("_start", "_start_state", "_pretask", "_posttask", "_finish")
 class Callback:
     """Calls functions when runs begin and end, and before and after each task.
 
-    Give the functions as arguments, or write a subclass with methods ``_start``, ``_start_state``, ``_pretask``, ``_posttask`` and
-    ``_finish``. Then use it in a ``with`` block, or `register` it for every run from then on.
+    Give the functions as arguments, or write a subclass with methods ``_start``, ``_start_state``, ``_pretask``,
+    ``_posttask`` and ``_finish``. Then use it in a ``with`` block, or `register` it for every run from then on.
 
-    Each call takes the GIL, and calls never overlap. So a function that is called for each task makes a run of small native tasks many
-    times slower; `Profiler` and `pantile.report` learn the same at hardly any cost. A function that raises stops the run, which then
-    raises that exception.
+    Each call takes the GIL, and calls never overlap. So a function that is called for each task makes a run of small
+    native tasks many times slower; `Profiler` and `pantile.report` learn the same at hardly any cost. A function that
+    raises stops the run, which then raises that exception.
 
     A run inside a task of another run, or inside a callback, is not told of.
 
@@ -36,8 +36,8 @@ class Callback:
     start : function of (graph), optional
         A run begins. `graph` maps the names of its tasks to their operations.
     start_state : function of (graph, state), optional
-        Likewise. ``len(state["finished"])`` tells how many tasks are done; there are ``"running"``, ``"ready"`` and ``"waiting"`` too,
-        as well as ``state.tasks`` and ``state.done``.
+        Likewise. ``len(state["finished"])`` tells how many tasks are done; there are ``"running"``, ``"ready"`` and
+        ``"waiting"`` too, as well as ``state.tasks`` and ``state.done``.
     pretask : function of (key, graph, state), optional
         The task of this name begins.
     posttask : function of (key, value, graph, state, worker_id), optional

@@ -1,7 +1,7 @@
 """`Profiler`, `ResourceProfiler`, `CacheProfiler`: which task ran when, what the process used, how long values were kept.
 
-The names and what they collect are Dask's. The engine writes the logs without Python, so that watching costs a task about a tenth
-of a microsecond; they become tuples when ``results`` is read. How they look is in `reporting`.
+The names and what they collect are Dask's. The engine writes the logs without Python, so that watching costs a task
+about a tenth of a microsecond; they become tuples when ``results`` is read. How they look is in `reporting`.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ class _Watching(Callback):
     start_time: float | None = None
     end_time: float | None = None
 
-    def __enter__(self):  # type: ignore[no-untyped-def]
+    def __enter__(self):
         self.clear()
         self.start_time = time.perf_counter()
         self.register()
@@ -182,7 +182,7 @@ class Profiler(_Recording):
     ('sum', True)
     """
 
-    results: list[TaskData]  # type: ignore[assignment]
+    results: list[TaskData]
 
     def _rows(self, run: _native.RecordedRun) -> list[TaskData]:
         c = columns(run)
@@ -214,8 +214,8 @@ class Profiler(_Recording):
 class ResourceProfiler(_Watching):
     """Records the memory and the processor time of this process and its children.
 
-    A thread of the engine looks, without the GIL, also while nothing is computed if used in a ``with`` block, and only during runs if
-    registered.
+    A thread of the engine looks, without the GIL, also while nothing is computed if used in a ``with`` block, and
+    only during runs if registered.
 
     Parameters
     ----------
@@ -225,8 +225,8 @@ class ResourceProfiler(_Watching):
     Attributes
     ----------
     results : list of ResourceData
-        Named tuples with `time` (seconds, as `time.perf_counter` counts them), `mem` (megabytes) and `cpu` (percent of one processor,
-        since the look before).
+        Named tuples with `time` (seconds, as `time.perf_counter` counts them), `mem` (megabytes) and `cpu` (percent
+        of one processor, since the look before).
 
     Examples
     --------
@@ -263,7 +263,7 @@ class ResourceProfiler(_Watching):
             sampler, self._sampler = self._sampler, None
             self._results.extend(_resources(sampler.stop()))
 
-    def __enter__(self):  # type: ignore[no-untyped-def]
+    def __enter__(self):
         # Nothing has to be told of runs: it looks all the time.
         self.clear()
         self._entered = True
@@ -308,8 +308,8 @@ class CacheProfiler(_Recording):
     Parameters
     ----------
     metric : function of a value, or "bytes", optional
-        What a value counts for. ``"bytes"`` is its size as the engine knows it, at no cost; a function is called for each value, under
-        the GIL. Without it each value counts one.
+        What a value counts for. ``"bytes"`` is its size as the engine knows it, at no cost; a function is called for
+        each value, under the GIL. Without it each value counts one.
     metric_name : str, optional
         What that is called; the function's name by default.
 
@@ -328,7 +328,7 @@ class CacheProfiler(_Recording):
     True
     """
 
-    results: list[CacheData]  # type: ignore[assignment]
+    results: list[CacheData]
 
     def __init__(
         self, metric: Callable[[Any], float] | str | None = None, metric_name: str | None = None

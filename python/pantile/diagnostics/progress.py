@@ -150,7 +150,7 @@ class ProgressBar:
         return self._out or sys.stderr
 
     def _visible(self) -> bool:
-        if self._force or self._out is None and in_notebook():
+        if self._force or (self._out is None and in_notebook()):
             return True
         try:
             return self._stream.isatty()
