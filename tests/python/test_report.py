@@ -17,6 +17,7 @@ from pantile import config
 from pantile.diagnostics import Report, advice, analysis, reporting
 from pantile.diagnostics.analysis import KINDS, Analysis, Operation, Run
 
+from tests.python import browser
 from tests.python.browser import Browser
 
 READY = "document.documentElement.dataset.ready === 'yes'"
@@ -365,6 +366,16 @@ def test_threads_are_sorted_as_people_count() -> None:
 # ---- in a browser ----
 
 
+def test_a_missing_browser_fails_where_it_must_not_be_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/nowhere")
+    monkeypatch.setenv("CI", "true")
+    with pytest.raises(pytest.fail.Exception, match=r"install-system\.sh browser"):
+        browser.program()
+    monkeypatch.delenv("CI")
+    with pytest.raises(pytest.skip.Exception, match="there is no Chromium"):
+        browser.program()
+
+
 def test_the_page_shows_what_was_measured(tmp_path: Path) -> None:
     def slow(b: np.ndarray) -> np.ndarray:
         time.sleep(0.004)
@@ -377,23 +388,21 @@ def test_the_page_shows_what_was_measured(tmp_path: Path) -> None:
         negative_blocks(6).compute()
     a = seen.analysis
     assert a is not None
-    with Browser() as browser:
-        browser.open(path, READY)
-        assert browser.get("document.title") == "Means & <i>ends</i>"
-        assert browser.get("document.querySelector('h1').textContent") == "Means & <i>ends</i>"
+    with Browser() as page:
+        page.open(path, READY)
+        assert page.get("document.title") == "Means & <i>ends</i>"
+        assert page.get("document.querySelector('h1').textContent") == "Means & <i>ends</i>"
         # The numbers of the bar, and the table.
-        shown = browser.get(
+        shown = page.get(
             "[...document.querySelectorAll('.times tbody td[data-value]')].map((c) => +c.dataset.value)"
         )
         assert dict(zip(KINDS, shown, strict=True)) == a.times
         assert (
-            browser.get("+document.querySelector('.times tfoot td').dataset.value")
-            == sum(shown)
-            == a.capacity
+            page.get("+document.querySelector('.times tfoot td').dataset.value") == sum(shown) == a.capacity
         )
         # Each task, as it was measured.
-        assert browser.get("report.meta.count") == a.tasks
-        found = browser.get("Array.from({length: report.meta.count}, (_, i) => report.task(i))")
+        assert page.get("report.meta.count") == a.tasks
+        found = page.get("Array.from({length: report.meta.count}, (_, i) => report.task(i))")
         expected = [
             (name, run.start + int(begin), int(end - begin), int(size), number)
             for number, run in enumerate(a.runs)
@@ -406,40 +415,40 @@ def test_the_page_shows_what_was_measured(tmp_path: Path) -> None:
         )
         # Hovering over the longest task.
         longest = max(range(len(found)), key=lambda i: found[i]["length"])
-        spot = browser.get(f"report.place({longest})")
-        browser.mouse("Moved", spot["x"], spot["y"])
-        tip = browser.get("document.getElementById('tip').innerText")
+        spot = page.get(f"report.place({longest})")
+        page.mouse("Moved", spot["x"], spot["y"])
+        tip = page.get("document.getElementById('tip').innerText")
         assert found[longest]["name"] in tip
         assert f"{found[longest]['length'] / 1e6:.1f} ms" in tip
         assert f"{found[longest]['bytes']} B made" in tip
         # The wheel zooms around the pointer.
-        before = browser.get("report.view")
-        browser.mouse("Wheel", spot["x"], spot["y"], deltaX=0, deltaY=-400)
-        view = browser.get("report.view")
+        before = page.get("report.view")
+        page.mouse("Wheel", spot["x"], spot["y"], deltaX=0, deltaY=-400)
+        view = page.get("report.view")
         assert view["to"] - view["from"] < 0.7 * (before["to"] - before["from"])
-        again = browser.get(f"report.place({longest})")
+        again = page.get(f"report.place({longest})")
         assert abs(again["x"] - spot["x"]) < 1
         # Dragging pans by as much as the mouse moved.
-        browser.mouse("Pressed", 600, spot["y"], button="left", clickCount=1)
-        browser.mouse("Moved", 560, spot["y"], button="left", buttons=1)
-        browser.mouse("Released", 560, spot["y"], button="left")
-        panned = browser.get("report.view")
-        width = browser.get("document.getElementById('stream').clientWidth") - 106
+        page.mouse("Pressed", 600, spot["y"], button="left", clickCount=1)
+        page.mouse("Moved", 560, spot["y"], button="left", buttons=1)
+        page.mouse("Released", 560, spot["y"], button="left")
+        panned = page.get("report.view")
+        width = page.get("document.getElementById('stream').clientWidth") - 106
         moved = min(40 / width * (view["to"] - view["from"]), before["to"] - view["to"])
         assert panned["from"] - view["from"] == pytest.approx(moved, rel=1e-3, abs=1)
-        browser.get("document.getElementById('zoom-all').click()")
-        assert browser.get("report.view") == before
+        page.get("document.getElementById('zoom-all').click()")
+        assert page.get("report.view") == before
         # Sorting by the number of tasks.
         column = (
             "[...document.querySelectorAll('#operations tbody tr')].map((r) => +r.cells[1].dataset.value)"
         )
-        browser.get("document.querySelectorAll('#operations thead button')[1].click()")
-        assert browser.get(column) == sorted((op.count for op in a.operations), reverse=True)
-        browser.get("document.querySelectorAll('#operations thead button')[1].click()")
-        assert browser.get(column) == sorted(op.count for op in a.operations)
-        assert browser.get("document.querySelector('th[aria-sort]').getAttribute('aria-sort')") == "ascending"
-        assert browser.errors == []
-        assert browser.requests == [path.as_uri()]
+        page.get("document.querySelectorAll('#operations thead button')[1].click()")
+        assert page.get(column) == sorted((op.count for op in a.operations), reverse=True)
+        page.get("document.querySelectorAll('#operations thead button')[1].click()")
+        assert page.get(column) == sorted(op.count for op in a.operations)
+        assert page.get("document.querySelector('th[aria-sort]').getAttribute('aria-sort')") == "ascending"
+        assert page.errors == []
+        assert page.requests == [path.as_uri()]
 
 
 def test_two_hundred_thousand_tasks_stay_usable(tmp_path: Path) -> None:
@@ -450,17 +459,17 @@ def test_two_hundred_thousand_tasks_stay_usable(tmp_path: Path) -> None:
     path = tmp_path / "r.html"
     path.write_text(reporting.page(a, [], 0.0, "many"))
     assert path.stat().st_size < 6 << 20
-    with Browser(dark=True) as browser:
-        browser.open(path, READY)
-        assert browser.get("report.meta.count") == count
+    with Browser(dark=True) as page:
+        page.open(path, READY)
+        assert page.get("report.meta.count") == count
         # Drawn as pixels while there are more tasks than these, and one by one when there is room.
-        width = browser.get("document.getElementById('stream').clientWidth")
-        assert 0 < browser.get("report.drawn()") <= 2 * width
-        browser.get("report.look(50e6, 50e6 + 20000)")
-        browser.mouse("Moved", 5, 5)
-        assert browser.get("report.drawn()") in range(18, 24)
+        width = page.get("document.getElementById('stream').clientWidth")
+        assert 0 < page.get("report.drawn()") <= 2 * width
+        page.get("report.look(50e6, 50e6 + 20000)")
+        page.mouse("Moved", 5, 5)
+        assert page.get("report.drawn()") in range(18, 24)
         # Rows are one after the other: the 25 000th task of the first thread began at 50 ms.
-        assert browser.get("report.task(25000)") == {
+        assert page.get("report.task(25000)") == {
             "name": "add-0[50000]",
             "operation": "add",
             "start": 50_000_000,
@@ -470,7 +479,7 @@ def test_two_hundred_thousand_tasks_stay_usable(tmp_path: Path) -> None:
             "gil": 0,
             "io": 0,
         }
-        spot = browser.get("report.place(25005)")
-        browser.mouse("Moved", spot["x"], spot["y"])
-        assert "add-0[50010]" in browser.get("document.getElementById('tip').innerText")
-        assert browser.errors == []
+        spot = page.get("report.place(25005)")
+        page.mouse("Moved", spot["x"], spot["y"])
+        assert "add-0[50010]" in page.get("document.getElementById('tip').innerText")
+        assert page.errors == []

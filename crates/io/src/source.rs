@@ -8,7 +8,6 @@ use pantile_array::error::{ArrayError, Result, UserKind};
 use pantile_array::ops::random::through_box;
 use pantile_array::source::{Range, Source};
 use pantile_types::DType;
-use std::sync::Arc;
 
 /// A reader's error as an array error: files are `OSError`s, what the reader cannot do is unsupported.
 pub fn array_error(e: crate::Error) -> ArrayError {
@@ -187,9 +186,4 @@ impl Target for ZarrArray {
     fn stored_chunks(&self) -> Option<&[u64]> {
         Some(self.chunk_shape())
     }
-}
-
-/// A source behind an `Arc`, as expressions hold it.
-pub fn boxed(source: impl Source + 'static) -> Arc<dyn Source> {
-    Arc::new(source)
 }

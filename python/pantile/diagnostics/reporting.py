@@ -192,6 +192,8 @@ def _short(text: str, most: int) -> str:
 
 
 def _seconds(ns: float) -> str:
+    if ns == 0:
+        return "0 s"
     if ns < 1e3:
         return f"{ns:.0f} ns"
     if ns < 1e6:

@@ -281,7 +281,7 @@
       const value = values[sampleAt(at(pointer))];
       c.fillStyle = theme.ink;
       c.textAlign = pointer > w / 2 ? "right" : "left";
-      c.fillText(words(value), pointer + (pointer > w / 2 ? -7 : 7), 12);
+      c.fillText(words(value), pointer + (pointer > w / 2 ? -7 : 7), h - 12);
     }
   }
   const percent = (v) => Math.round(100 * v) + " %";
