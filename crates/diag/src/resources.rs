@@ -56,7 +56,7 @@ impl Sampler {
         self.shared.samples.lock().clone()
     }
 
-    /// Looks once more, ends the thread and gives everything it saw.
+    /// Looks once more, so that there are two looks at least, ends the thread and gives everything it saw.
     pub fn stop(&mut self) -> Vec<Sample> {
         *self.shared.stop.lock() = true;
         self.shared.wake.notify_all();
@@ -80,7 +80,8 @@ fn watch(shared: &Shared, every: Duration) {
     let mut before: HashMap<u32, u64> = HashMap::new();
     let mut last: Option<Instant> = None;
     loop {
-        let stopping = *shared.stop.lock();
+        // Two looks at least: one alone tells no share of a processor.
+        let stopping = *shared.stop.lock() && last.is_some();
         let at = Instant::now();
         if looked.is_none_or(|t| at - t >= CHILDREN_EVERY) {
             children = descendants(std::process::id());
@@ -176,6 +177,7 @@ mod tests {
         assert!(samples.windows(2).all(|w| w[0].at < w[1].at));
         assert!(samples.iter().skip(1).any(|s| s.cpu > 0.2), "{samples:?}");
         assert!(samples.last().unwrap().bytes >= 64 << 20);
+        assert_eq!(Sampler::start(Duration::from_secs(9)).unwrap().stop().len(), 2);
         // Stopped is stopped.
         assert_eq!(sampler.stop().len(), samples.len());
     }
