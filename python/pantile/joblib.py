@@ -56,6 +56,8 @@ class PantileBackend(AutoBatchingMixin, ParallelBackendBase):
     def abort_everything(self, ensure_ready: bool = True) -> None:
         if self._executor is not None:
             self._executor.stop()
+            # A callback that is still running would hand the rest of this call's work to the next call.
+            self._executor.shutdown(wait=True)
             self._executor = Executor(self._n_jobs, kind="processes") if ensure_ready else None
 
     def terminate(self) -> None:

@@ -41,7 +41,7 @@ SMALL_PYTHON = """
 INTERRUPT = """
     import os, signal, threading, time
     import pantile.array as da
-    from pantile import _native, _run
+    from pantile import _native
     class Watcher:
         def begin(self):
             return _native.Progress()
@@ -60,12 +60,12 @@ INTERRUPT = """
     for _ in range(3):
         kicker = threading.Thread(target=kick)
         kicker.start()
-        _run.watchers.append(watcher)
+        number = _native.watch(watcher)
         try:
             work.compute()
         except KeyboardInterrupt:
             pass
-        _run.watchers.remove(watcher)
+        _native.unwatch(number)
         kicker.join()
         # The pool works on.
         assert (da.ones(100_000, chunks=1000) + 1).sum().compute() == 200_000
