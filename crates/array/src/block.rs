@@ -29,17 +29,22 @@ pub fn c_strides(shape: &[usize], itemsize: usize) -> Strides {
     let mut step = itemsize as isize;
     for axis in (0..shape.len()).rev() {
         strides[axis] = step;
-        step *= shape[axis].max(1) as isize;
+        // Wraps only where another axis is empty and no stride is used.
+        step = step.wrapping_mul(shape[axis].max(1) as isize);
     }
     strides
+}
+
+/// The number of elements of this shape; more than can be counted are `usize::MAX`.
+fn elements(shape: &[usize]) -> usize {
+    shape.iter().fold(1, |product, &n| product.saturating_mul(n))
 }
 
 impl Block {
     /// A C-ordered block with arbitrary content. The dtype must be native.
     pub fn alloc(dtype: DType, shape: &[usize]) -> Result<Block, OutOfMemory> {
         let itemsize = dtype.size();
-        let count: usize = shape.iter().product();
-        let buffer = Arc::new(Buffer::alloc(count * itemsize)?);
+        let buffer = Arc::new(Buffer::alloc(elements(shape).saturating_mul(itemsize))?);
         Ok(Block { buffer, offset: 0, dtype, shape: shape.into(), strides: c_strides(shape, itemsize) })
     }
 
@@ -118,7 +123,7 @@ impl Block {
 
     /// The number of elements.
     pub fn len(&self) -> usize {
-        self.shape.iter().product()
+        elements(&self.shape)
     }
 
     /// Whether there are no elements.
@@ -138,7 +143,7 @@ impl Block {
 
     /// The size of the elements, in bytes, whoever owns them.
     pub fn nbytes(&self) -> u64 {
-        (self.len() * self.dtype.size()) as u64
+        self.len().saturating_mul(self.dtype.size()) as u64
     }
 
     /// Whether the memory is the engine's own, and not a user's array that may change.
@@ -159,7 +164,7 @@ impl Block {
             if self.shape[axis] != 1 && self.strides[axis] != step {
                 return self.is_empty();
             }
-            step *= self.shape[axis] as isize;
+            step = step.wrapping_mul(self.shape[axis] as isize);
         }
         true
     }
@@ -205,7 +210,7 @@ impl Block {
 
     /// The same elements in C order with another shape. Copies unless they are contiguous already.
     pub fn reshape(&self, shape: &[usize]) -> Result<Block, OutOfMemory> {
-        debug_assert_eq!(self.len(), shape.iter().product::<usize>());
+        debug_assert_eq!(self.len(), elements(shape));
         let mut block = self.to_contiguous()?;
         block.strides = c_strides(shape, self.dtype.size());
         block.shape = shape.into();

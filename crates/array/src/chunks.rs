@@ -4,12 +4,18 @@
 //! mask) has length `UNKNOWN`; an axis is then known by its number of chunks only.
 
 use crate::error::{ArrayError, Result};
+use pantile_graph::MAX_TASKS;
+use pantile_types::DType;
 use smallvec::SmallVec;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 /// The length of a chunk that only the computation will tell.
 pub const UNKNOWN: u64 = u64::MAX;
+
+/// The most chunks that a length of chunks may cut one axis into. More of them are a mistake: their lengths alone would take
+/// gigabytes before the first task exists.
+pub const MAX_AXIS_CHUNKS: u64 = 1 << 24;
 
 /// The cuts of one axis. Cheap to clone.
 #[derive(Clone)]
@@ -19,6 +25,7 @@ struct Inner {
     sizes: Vec<u64>,
     /// `starts[i]` is where chunk `i` begins; one more entry holds the axis' length. Empty when unknown.
     starts: Vec<u64>,
+    longest: u64,
     hash: u64,
 }
 
@@ -32,16 +39,18 @@ impl AxisChunks {
         let mut starts = Vec::new();
         if known {
             starts.reserve(sizes.len() + 1);
-            let mut at = 0;
+            let mut at = 0u64;
             for &s in &sizes {
                 starts.push(at);
-                at += s;
+                // An axis that is too long is refused by `check_size`; until then its length must not wrap.
+                at = at.saturating_add(s);
             }
             starts.push(at);
         }
         let mut hasher = rustc_hash::FxHasher::default();
         sizes.hash(&mut hasher);
-        AxisChunks(Arc::new(Inner { hash: hasher.finish(), sizes, starts }))
+        let longest = if known { sizes.iter().copied().max().unwrap_or(0) } else { 0 };
+        AxisChunks(Arc::new(Inner { hash: hasher.finish(), sizes, starts, longest }))
     }
 
     /// An axis of `len` elements in one chunk.
@@ -60,6 +69,23 @@ impl AxisChunks {
             sizes.push(len % size);
         }
         AxisChunks::new(sizes)
+    }
+
+    /// The same for lengths that a user chose.
+    ///
+    /// # Errors
+    /// More than `MAX_AXIS_CHUNKS` chunks.
+    pub fn try_uniform(len: u64, size: u64) -> Result<AxisChunks> {
+        let count = len.div_ceil(size.max(1));
+        if count > MAX_AXIS_CHUNKS {
+            return Err(ArrayError::value(format!(
+                "an axis of {len} elements in chunks of {} has {count} chunks, and at most {MAX_AXIS_CHUNKS} are possible; use \
+                 chunks of at least {} elements",
+                size.max(1),
+                len.div_ceil(MAX_AXIS_CHUNKS)
+            )));
+        }
+        Ok(AxisChunks::uniform(len, size))
     }
 
     /// `count` chunks of unknown length.
@@ -104,7 +130,7 @@ impl AxisChunks {
 
     /// The longest chunk (0 when unknown).
     pub fn longest(&self) -> u64 {
-        if self.is_known() { self.0.sizes.iter().copied().max().unwrap_or(0) } else { 0 }
+        self.0.longest
     }
 
     /// The cuts of the part `start, start + step, ...` (`len` elements): an output chunk holds what one chunk contributes,
@@ -186,7 +212,8 @@ pub enum ChunkSpec {
 /// `preferred` is what the source is stored in (or the present chunks): automatic axes become multiples of it.
 ///
 /// # Errors
-/// A number of specifications other than the number of axes, explicit lengths that do not add up, a size of zero.
+/// A number of specifications other than the number of axes, explicit lengths that do not add up, a size of zero, an array
+/// that is too large (`check_size`).
 pub fn normalize(
     specs: &[ChunkSpec],
     shape: &[u64],
@@ -202,6 +229,7 @@ pub fn normalize(
             shape
         )));
     }
+    check_len(shape.iter().copied())?;
     let mut fixed = itemsize.max(1);
     let mut target = None;
     let mut chunks: Vec<Option<AxisChunks>> = Vec::with_capacity(shape.len());
@@ -213,9 +241,9 @@ pub fn normalize(
                     "chunks along axis {axis} have length 0, but the axis has length {len}; use -1 for the whole axis"
                 )));
             }
-            ChunkSpec::Size(n) => AxisChunks::uniform(len, *n),
+            ChunkSpec::Size(n) => AxisChunks::try_uniform(len, *n)?,
             ChunkSpec::Explicit(sizes) => {
-                let sum: u64 = sizes.iter().sum();
+                let sum = sizes.iter().fold(0u64, |sum, &n| sum.saturating_add(n));
                 if sum != len {
                     return Err(ArrayError::value(format!(
                         "chunks do not add up to shape: along axis {axis} they are {} with sum {sum}, but the axis has length {len}",
@@ -238,10 +266,60 @@ pub fn normalize(
         let open: Vec<usize> = (0..shape.len()).filter(|&a| chunks[a].is_none()).collect();
         let sizes = auto_sizes(&open, shape, preferred, (target / fixed).max(1));
         for (&axis, size) in open.iter().zip(sizes) {
-            chunks[axis] = Some(AxisChunks::uniform(shape[axis], size));
+            chunks[axis] = Some(AxisChunks::try_uniform(shape[axis], size)?);
         }
     }
-    Ok(chunks.into_iter().map(|c| c.expect("every axis was set above")).collect())
+    let chunks: Chunks = chunks.into_iter().map(|c| c.expect("every axis was set above")).collect();
+    check_size(&chunks, itemsize)?;
+    Ok(chunks)
+}
+
+/// How many elements an array of these lengths has; more than 64 bits hold count as `u64::MAX`.
+pub fn elements(lens: impl IntoIterator<Item = u64>) -> u64 {
+    lens.into_iter().fold(1, u64::saturating_mul)
+}
+
+fn check_len(lens: impl IntoIterator<Item = u64> + Clone) -> Result<()> {
+    if elements(lens.clone()) > i64::MAX as u64 {
+        let lens: Vec<String> = lens.into_iter().map(|n| n.to_string()).collect();
+        return Err(ArrayError::value(format!(
+            "array is too big: shape ({}) has more than 2**63 - 1 elements",
+            lens.join(", ")
+        )));
+    }
+    Ok(())
+}
+
+/// Whether an array in these cuts can be worked with at all. Whatever passes has a number of elements that fits 63 bits, blocks
+/// that an allocation could hold, and block numbers of 32 bits; the arithmetic of plans relies on that.
+///
+/// # Errors
+/// More than 2^63 - 1 elements, a block of more than `isize::MAX` bytes, more blocks than a graph has numbers for.
+pub fn check_size(chunks: &[AxisChunks], itemsize: u64) -> Result<()> {
+    check_len(chunks.iter().map(|c| c.len().unwrap_or(1)).collect::<SmallVec<[u64; 4]>>())?;
+    let largest = elements(chunks.iter().map(|c| if c.is_known() { c.longest() } else { 1 }));
+    if largest.saturating_mul(itemsize) > isize::MAX as u64 {
+        return Err(ArrayError::value(format!(
+            "the largest block has {largest} elements of {itemsize} bytes, more bytes than memory can be addressed with; use \
+             smaller chunks"
+        )));
+    }
+    let count = block_count(chunks);
+    if count > MAX_TASKS {
+        let counts: Vec<String> = chunks.iter().map(|c| c.count().to_string()).collect();
+        let count = if count == u64::MAX { "more than 2**63".to_string() } else { count.to_string() };
+        return Err(ArrayError::value(format!(
+            "an array cut into {} blocks has {count} of them, and at most {MAX_TASKS} are possible; use larger chunks",
+            counts.join(" x ")
+        )));
+    }
+    Ok(())
+}
+
+/// The size of the block at `at`. An unknown length counts as one.
+pub fn block_bytes(chunks: &[AxisChunks], at: &[u32], dtype: DType) -> u64 {
+    let len = |(c, &i): (&AxisChunks, &u32)| if c.is_known() { c.sizes()[i as usize] } else { 1 };
+    elements(chunks.iter().zip(at).map(len)).saturating_mul(dtype.size() as u64)
 }
 
 /// Lengths for the open axes whose product is close to, and not above, `budget` elements (where one element fits).
@@ -301,9 +379,9 @@ pub fn short_list(values: &[u64]) -> String {
     format!("[{}, ... {} in all]", head.join(", "), values.len())
 }
 
-/// The number of blocks.
+/// The number of blocks; more than 64 bits hold count as `u64::MAX`. Of arrays that passed `check_size` it fits 32 bits.
 pub fn block_count(chunks: &[AxisChunks]) -> u64 {
-    chunks.iter().map(|c| c.count() as u64).product()
+    elements(chunks.iter().map(|c| c.count() as u64))
 }
 
 /// The lengths of the axes, `None` where unknown.

@@ -7,7 +7,7 @@
 //! Broadcasting and dtype conversion are explicit here: the inputs of a `Map` have its shape (through a `View`) and the
 //! dtypes that the operation computes in (through a cast). `ops/` sees to that.
 
-use crate::chunks::{AxisChunks, Chunks, block_count, shape_of};
+use crate::chunks::{AxisChunks, Chunks, block_count, elements, shape_of};
 use crate::op::BlockOp;
 use crate::program::MapOp;
 use crate::reduce::Reducer;
@@ -176,7 +176,7 @@ impl Expr {
 
     /// The number of elements, if known.
     pub fn size(&self) -> Option<u64> {
-        Some(self.known_shape()?.iter().product())
+        Some(elements(self.known_shape()?))
     }
 
     /// The number of blocks.

@@ -6,7 +6,7 @@
 //! from several blocks where not. Rechunking is nothing but the latter.
 
 use crate::block::{Block, Dims, Strides};
-use crate::chunks::{AxisChunks, Chunks, ravel};
+use crate::chunks::{AxisChunks, Chunks, elements, ravel};
 use crate::error::{ArrayError, Result};
 use crate::source::{Range, Source};
 use crate::value::Value;
@@ -110,8 +110,8 @@ impl Leaf {
     /// Bytes that `load` allocates for this box: files are read into a buffer, several blocks are put together in one.
     pub fn scratch_bytes(&self, at: &[BoxAxis]) -> u64 {
         let spans = self.spans(at);
-        let len: u64 = spans.iter().map(|s| if let Span::Range(r) = s { r.len } else { 0 }).product();
-        let bytes = len * self.dtype.size() as u64;
+        let len = elements(spans.iter().map(|s| if let Span::Range(r) = s { r.len } else { 0 }));
+        let bytes = len.saturating_mul(self.dtype.size() as u64);
         match &self.producer {
             Producer::Source(s) if s.in_memory().is_some() => 0,
             Producer::Source(_) => bytes,
@@ -169,7 +169,7 @@ fn load_source(source: &dyn Source, spans: &[Span]) -> Result<Block> {
             Span::Chunk(_) => return Err(ArrayError::bug("a source has a chunk of unknown length")),
         }
     }
-    let bytes = ranges.iter().map(|r| r.len).product::<u64>() * source.dtype().size() as u64;
+    let bytes = elements(ranges.iter().map(|r| r.len)).saturating_mul(source.dtype().size() as u64);
     BYTES_READ.fetch_add(bytes, Relaxed);
     if let Some(block) = source.in_memory() {
         let mut view = block.clone();

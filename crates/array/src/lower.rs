@@ -8,7 +8,7 @@
 //! A fused node that several groups need, or one group at several places, is computed once for each, unless that is
 //! dear: then it gets blocks of its own. The same holds for reading files.
 
-use crate::chunks::Chunks;
+use crate::chunks::{Chunks, check_size, elements};
 use crate::error::{ArrayError, Result};
 use crate::expr::{Expr, Kind, topological};
 use crate::layers::op::{OpInput, OpLayer};
@@ -20,7 +20,7 @@ use crate::plan::{Plan, PlanLayer};
 use crate::program::{Program, Step};
 use crate::rechunk::stages;
 use crate::view::{View, ViewAxis};
-use pantile_graph::{LayerId, TaskRef};
+use pantile_graph::{LayerId, MAX_TASKS, TaskRef};
 use pantile_types::{Scalar, ScalarType};
 use rustc_hash::{FxHashMap, FxHashSet};
 use smallvec::SmallVec;
@@ -49,6 +49,9 @@ impl Default for Options {
 /// Makes a plan for these expressions. `destinations` has one entry an output.
 pub fn lower(outputs: &[Expr], destinations: &[Destination], options: Options) -> Result<Plan> {
     let nodes = topological(outputs);
+    for node in &nodes {
+        check_node(node)?;
+    }
     let visits = Cell::new(nodes.len() as u64);
     let roots = find_roots(&nodes, outputs, options, &visits);
     let mut lowering = Lowering {
@@ -82,7 +85,7 @@ pub fn lower(outputs: &[Expr], destinations: &[Destination], options: Options) -
         if let Destination::Into(_) = destination
             && (!lowering.direct.contains(&layer) || positions[&expr.id()].len() > 1)
         {
-            layer = lowering.copy_into(expr, layer, destination.clone());
+            layer = lowering.copy_into(expr, layer, destination.clone())?;
         }
         let count = lowering.layers[layer.0 as usize].len();
         plan_outputs.push((0..count).map(|index| TaskRef { layer, index }).collect());
@@ -98,6 +101,22 @@ pub fn roots(outputs: &[Expr], options: Options) -> FxHashSet<u64> {
 /// Counts a look at some nodes.
 fn visit(visits: &Cell<u64>, nodes: usize) {
     visits.set(visits.get() + nodes as u64);
+}
+
+/// Whether the node's blocks can be numbered and held (`check_size`), and the tasks of its operation numbered.
+fn check_node(node: &Expr) -> Result<()> {
+    check_size(node.chunks(), node.dtype().size() as u64)?;
+    if let Kind::Op(op, _) = node.kind() {
+        let grid = op.grid();
+        let tasks = elements(grid.iter().map(|&n| u64::from(n)));
+        if tasks > MAX_TASKS {
+            return Err(ArrayError::value(format!(
+                "{} over a grid of {grid:?} has {tasks} tasks, and at most {MAX_TASKS} are possible; use larger chunks",
+                op.name()
+            )));
+        }
+    }
+    Ok(())
 }
 
 fn is_region(node: &Expr) -> bool {
@@ -167,7 +186,7 @@ fn find_roots(nodes: &[Expr], outputs: &[Expr], options: Options, visits: &Cell<
                 Kind::Map(..) => by_op || (several && costly.contains(&id)),
                 Kind::Fill(_) | Kind::Coord => by_op,
                 Kind::Source(s) => {
-                    let bytes = node.size().unwrap_or(0) * node.dtype().size() as u64;
+                    let bytes = node.size().unwrap_or(0).saturating_mul(node.dtype().size() as u64);
                     let together = bytes <= options.keep_bytes
                         || !mine.iter().any(|a| mine.iter().any(|b| depends.on(a.root, b.root)));
                     s.in_memory().is_none() && several && together
@@ -301,7 +320,7 @@ impl Lowering {
                 self.push(Box::new(OpLayer::new(id, op.clone(), inputs, node.node().origin.clone())))
             }
             Kind::Rechunk(input) if self.made.contains_key(&input.id()) => {
-                self.rechunk(input, node, destination)
+                self.rechunk(input, node, destination)?
             }
             _ => {
                 let region = self.region(Some(node), &[node], node.chunks().clone())?;
@@ -326,7 +345,7 @@ impl Lowering {
     fn reduction(&mut self, region: Region, shape: Arc<Shape>) -> LayerId {
         let fold = FoldLayer::new(region, shape.clone());
         let results = crate::chunks::block_count(fold.kept()) as u32;
-        let result_len = fold.kept().iter().map(|c| c.longest().max(1)).product();
+        let result_len = elements(fold.kept().iter().map(|c| c.longest().max(1)));
         let mut states = fold.runs();
         let mut below = self.push(Box::new(fold));
         while states > 1 {
@@ -338,18 +357,18 @@ impl Lowering {
     }
 
     /// A layer that copies the blocks of another into an output's array.
-    fn copy_into(&mut self, expr: &Expr, layer: LayerId, destination: Destination) -> LayerId {
+    fn copy_into(&mut self, expr: &Expr, layer: LayerId, destination: Destination) -> Result<LayerId> {
         let chunks = expr.chunks().clone();
         self.copy(expr, "collect", (layer, chunks.clone()), chunks, destination)
     }
 
     /// The layers that put blocks that were computed into other chunks, step by step.
-    fn rechunk(&mut self, input: &Expr, node: &Expr, destination: Destination) -> LayerId {
+    fn rechunk(&mut self, input: &Expr, node: &Expr, destination: Destination) -> Result<LayerId> {
         let mut from = (self.made[&input.id()], input.chunks().clone());
         let mut steps = stages(&from.1, node.chunks(), node.dtype().size() as u64, self.options.task_bytes);
         let last = steps.pop().expect("a rechunk has at least one step");
         for grid in steps {
-            from = (self.copy(node, "rechunk", from, grid.clone(), Destination::Fresh), grid);
+            from = (self.copy(node, "rechunk", from, grid.clone(), Destination::Fresh)?, grid);
         }
         self.copy(node, "rechunk", from, last, destination)
     }
@@ -362,7 +381,8 @@ impl Lowering {
         (layer, chunks): (LayerId, Chunks),
         grid: Chunks,
         destination: Destination,
-    ) -> LayerId {
+    ) -> Result<LayerId> {
+        check_size(&grid, expr.dtype().size() as u64)?;
         let ty = expr.dtype().scalar().unwrap_or(ScalarType::I64);
         let mut program = Program { leaves: vec![ty], ..Program::default() };
         let out = program.push(Step::Leaf(0), ty);
@@ -390,7 +410,7 @@ impl Lowering {
         if direct {
             self.direct.insert(layer);
         }
-        layer
+        Ok(layer)
     }
 
     /// An input of an operation on blocks: a layer or a source, perhaps through a view.

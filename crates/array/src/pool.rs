@@ -18,6 +18,8 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 const POOLED_MIN: usize = 64 << 10;
 /// Alignment of every buffer: a cache line, and the widest vector.
 const ALIGN: usize = 64;
+/// No buffer is larger: far more than any machine has, and small enough that rounding up to a class overflows nothing.
+const LARGEST: usize = isize::MAX as usize / 2;
 /// Buffers of at least this size are aligned to, and asked for as, huge pages.
 const HUGE: usize = 2 << 20;
 
@@ -102,7 +104,7 @@ pub fn trim(keep: usize) {
 
 fn layout(size: usize) -> Layout {
     let align = if size >= HUGE { HUGE } else { ALIGN };
-    Layout::from_size_align(size.max(1), align).expect("buffer sizes are far below isize::MAX")
+    Layout::from_size_align(size.max(1), align).expect("`alloc` refuses what is above LARGEST")
 }
 
 /// Rounds up so that buffers of nearly the same size share a class: at most an eighth is wasted.
@@ -154,6 +156,9 @@ pub struct OutOfMemory(pub usize);
 impl Buffer {
     /// Memory for `len` bytes, with arbitrary content.
     pub fn alloc(len: usize) -> Result<Buffer, OutOfMemory> {
+        if len > LARGEST {
+            return Err(OutOfMemory(len));
+        }
         let size = class(len);
         let reused = if size >= POOLED_MIN { take_cached(size) } else { None };
         let ptr = match reused {
@@ -253,6 +258,13 @@ impl std::fmt::Debug for Buffer {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn sizes_that_no_machine_has_are_refused() {
+        for len in [LARGEST + 1, isize::MAX as usize, usize::MAX - 7, usize::MAX] {
+            assert_eq!(Buffer::alloc(len).unwrap_err().0, len);
+        }
+    }
 
     #[test]
     fn classes_waste_at_most_an_eighth() {

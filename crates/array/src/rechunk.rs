@@ -57,7 +57,9 @@ pub fn stages(from: &Chunks, to: &Chunks, itemsize: u64, task_bytes: u64) -> Vec
         return direct;
     }
     let fits = |c: Cost| {
-        c.task_bytes <= task_bytes && c.edges <= FEW_EDGES.max(4 * (block_count(from) + block_count(to)))
+        c.task_bytes <= task_bytes
+            && c.edges
+                <= FEW_EDGES.max(4u64.saturating_mul(block_count(from).saturating_add(block_count(to))))
     };
     let mut best: Option<(Cost, Vec<Chunks>)> = None;
     for steps in 1..=MAX_STEPS {

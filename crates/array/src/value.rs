@@ -54,7 +54,7 @@ impl Value {
         match self {
             Value::Unit => 0,
             Value::Block(b) => b.owned_bytes(),
-            Value::Many(parts) => parts.iter().map(Value::owned_bytes).sum(),
+            Value::Many(parts) => parts.iter().map(Value::owned_bytes).fold(0, u64::saturating_add),
             Value::Foreign(f) => f.nbytes(),
         }
     }

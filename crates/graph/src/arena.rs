@@ -20,7 +20,7 @@ pub const EDGE_BYTES: usize = 2 * size_of::<TaskId>();
 const _: () = assert!(TASK_BYTES <= 64);
 
 /// The most tasks and the most edges a graph may have. The top ids mark states while a graph is made.
-pub(crate) const MAX_TASKS: u64 = u32::MAX as u64 - 8;
+pub const MAX_TASKS: u64 = u32::MAX as u64 - 8;
 
 /// A task graph, culled to what its outputs need.
 #[derive(Clone, PartialEq, Eq, Debug)]

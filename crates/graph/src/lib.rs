@@ -15,7 +15,7 @@ pub mod order;
 pub mod run;
 pub mod text;
 
-pub use arena::Graph;
+pub use arena::{Graph, MAX_TASKS};
 pub use error::{Family, GraphError};
 pub use layer::{Layer, LayerId, TaskRef};
 pub use memory::{Peak, peak_memory, peak_memory_workers};

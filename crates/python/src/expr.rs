@@ -1,6 +1,9 @@
 //! The class `Expr`: a node of the expression graph, as Python holds it.
 
 use crate::convert::chunks_to_py;
+use crate::error::OrRaise;
+use pantile_array::ArrayError;
+use pantile_array::chunks::check_size;
 use pantile_array::expr::{Origin, set_origin};
 use pantile_array::{Expr as Node, Kind};
 use pyo3::intern;
@@ -19,6 +22,13 @@ impl From<Node> for Expr {
     fn from(node: Node) -> Expr {
         Expr { node }
     }
+}
+
+/// A node for Python, if arrays of its size can be worked with: better refused where it is built than where it is computed.
+pub fn checked(py: Python<'_>, node: Result<Node, ArrayError>) -> PyResult<Expr> {
+    let node = node.or_raise(py)?;
+    check_size(node.chunks(), node.dtype().size() as u64).or_raise(py)?;
+    Ok(node.into())
 }
 
 #[pymethods]

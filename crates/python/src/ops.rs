@@ -4,7 +4,7 @@ use crate::convert::{
     Ints, arg, chunk_specs, chunks_from_py, chunks_to_py, dtype, indices, memory, node, weak,
 };
 use crate::error::OrRaise;
-use crate::expr::{Expr, Here};
+use crate::expr::{Expr, Here, checked};
 use pantile_array::chunks::{AxisChunks, normalize};
 use pantile_array::error::ArrayError;
 use pantile_array::ops::elementwise::{self, Arg};
@@ -69,7 +69,7 @@ fn rechunk(py: Python<'_>, e: &Expr, chunks: &Bound<'_, PyAny>) -> PyResult<Expr
         );
         return Err(ArrayError::value(text)).or_raise(py);
     }
-    Ok(e.node.rechunk(chunks).into())
+    checked(py, Ok(e.node.rechunk(chunks)))
 }
 
 #[pyfunction]
@@ -89,7 +89,7 @@ fn fill(py: Python<'_>, value: &Bound<'_, PyAny>, dtype: &str, chunks: &Bound<'_
         None => Arg::Array(memory(py, value, None)?),
     };
     let constant = value.to_expr(dtype).or_raise(py)?;
-    Ok(elementwise::broadcast_to_chunks(&constant, &chunks).into())
+    checked(py, Ok(elementwise::broadcast_to_chunks(&constant, &chunks)))
 }
 
 #[pyfunction]
@@ -103,7 +103,8 @@ fn map<'py>(py: Python<'py>, name: &str, args: Vec<Bound<'py, PyAny>>) -> PyResu
     let args: Vec<Arg> = args.iter().map(arg).collect::<PyResult<_>>()?;
     let op = elementwise::find(name).or_raise(py)?;
     let out = elementwise::map(op, &args).or_raise(py)?;
-    PyTuple::new(py, out.into_iter().map(Expr::from))
+    let out = out.into_iter().map(|e| checked(py, Ok(e))).collect::<PyResult<Vec<Expr>>>()?;
+    PyTuple::new(py, out)
 }
 
 #[pyfunction]
@@ -141,13 +142,13 @@ fn result_dtype(py: Python<'_>, name: &str, args: Vec<Bound<'_, PyAny>>) -> PyRe
 fn astype(py: Python<'_>, e: &Expr, dtype: &str) -> PyResult<Expr> {
     let _here = Here::new(py);
     let dtype = crate::convert::dtype(py, dtype)?;
-    Ok(elementwise::astype(&e.node, dtype).or_raise(py)?.into())
+    checked(py, elementwise::astype(&e.node, dtype))
 }
 
 #[pyfunction]
 fn broadcast_to(py: Python<'_>, e: &Expr, chunks: &Bound<'_, PyAny>) -> PyResult<Expr> {
     let _here = Here::new(py);
-    Ok(elementwise::broadcast_to(&e.node, chunks_from_py(chunks)?).or_raise(py)?.into())
+    checked(py, elementwise::broadcast_to(&e.node, chunks_from_py(chunks)?))
 }
 
 #[pyfunction]
@@ -188,34 +189,34 @@ fn reduce(
         initial,
         skip_nan,
     };
-    Ok(reduction::reduce(name, &e.node, &params).or_raise(py)?.into())
+    checked(py, reduction::reduce(name, &e.node, &params))
 }
 
 #[pyfunction]
 fn scan(py: Python<'_>, e: &Expr, axis: usize, product: bool, dtype: Option<&str>) -> PyResult<Expr> {
     let _here = Here::new(py);
     let dtype = dtype.map(|d| crate::convert::dtype(py, d)).transpose()?;
-    Ok(scanning::scan(&e.node, axis, product, dtype).or_raise(py)?.into())
+    checked(py, scanning::scan(&e.node, axis, product, dtype))
 }
 
 #[pyfunction]
 fn index(py: Python<'_>, e: &Expr, key: &Bound<'_, PyAny>) -> PyResult<Expr> {
     let _here = Here::new(py);
     let key = indices(key)?;
-    Ok(indexing::index(&e.node, &key).or_raise(py)?.into())
+    checked(py, indexing::index(&e.node, &key))
 }
 
 #[pyfunction]
 fn assign(py: Python<'_>, e: &Expr, key: &Bound<'_, PyAny>, value: &Bound<'_, PyAny>) -> PyResult<Expr> {
     let _here = Here::new(py);
     let key = indices(key)?;
-    Ok(assignment::assign(&e.node, &key, &arg(value)?).or_raise(py)?.into())
+    checked(py, assignment::assign(&e.node, &key, &arg(value)?))
 }
 
 #[pyfunction]
 fn take(py: Python<'_>, e: &Expr, positions: Vec<i64>, axis: usize) -> PyResult<Expr> {
     let _here = Here::new(py);
-    Ok(indexing::take(&e.node, &positions, axis, axis).or_raise(py)?.into())
+    checked(py, indexing::take(&e.node, &positions, axis, axis))
 }
 
 #[pyfunction]
@@ -233,14 +234,14 @@ fn expand_dims(py: Python<'_>, e: &Expr, axes: Vec<usize>) -> Expr {
 #[pyfunction]
 fn squeeze(py: Python<'_>, e: &Expr, axes: Vec<usize>) -> PyResult<Expr> {
     let _here = Here::new(py);
-    Ok(shape::squeeze(&e.node, &axes).or_raise(py)?.into())
+    checked(py, shape::squeeze(&e.node, &axes))
 }
 
 #[pyfunction]
 fn reshape(py: Python<'_>, e: &Expr, shape: Vec<i64>) -> PyResult<Expr> {
     let _here = Here::new(py);
     let to: Ints = shape.into_iter().collect();
-    Ok(pantile_array::ops::shape::reshape(&e.node, &to).or_raise(py)?.into())
+    checked(py, pantile_array::ops::shape::reshape(&e.node, &to))
 }
 
 #[pyfunction]
@@ -253,17 +254,17 @@ fn concatenate(
     let _here = Here::new(py);
     let nodes = arrays.iter().map(node).collect::<PyResult<Vec<_>>>()?;
     let dtype = dtype.map(|d| self::dtype(py, d)).transpose()?;
-    Ok(join::concatenate(&nodes, axis, dtype).or_raise(py)?.into())
+    checked(py, join::concatenate(&nodes, axis, dtype))
 }
 
 #[pyfunction]
 fn matmul(py: Python<'_>, a: &Expr, b: &Expr) -> PyResult<Expr> {
     let _here = Here::new(py);
-    Ok(contract::matmul(&a.node, &b.node).or_raise(py)?.into())
+    checked(py, contract::matmul(&a.node, &b.node))
 }
 
 #[pyfunction]
 fn tensordot(py: Python<'_>, a: &Expr, b: &Expr, a_axes: Vec<usize>, b_axes: Vec<usize>) -> PyResult<Expr> {
     let _here = Here::new(py);
-    Ok(contract::tensordot(&a.node, &b.node, &a_axes, &b_axes).or_raise(py)?.into())
+    checked(py, contract::tensordot(&a.node, &b.node, &a_axes, &b_axes))
 }

@@ -5,7 +5,7 @@ use crate::convert::{chunks_from_py, dtype};
 use crate::error::{OrRaise, raised};
 use crate::expr::{Expr, Here};
 use crate::interrupt::{InCall, interrupt};
-use pantile_array::chunks::Chunks;
+use pantile_array::chunks::{Chunks, block_bytes};
 use pantile_array::error::{ArrayError, Result};
 use pantile_array::op::{BlockOp, Request};
 use pantile_array::source::Range;
@@ -172,13 +172,7 @@ impl BlockOp for PythonOp {
         })
     }
     fn bytes(&self, at: &[u32]) -> u64 {
-        let len: u64 = self
-            .output
-            .iter()
-            .zip(at)
-            .map(|(c, &i)| if c.is_known() { c.sizes()[i as usize] } else { 1 })
-            .product();
-        len * self.dtype.size() as u64
+        block_bytes(&self.output, at, self.dtype)
     }
     fn is_python(&self) -> bool {
         true

@@ -114,8 +114,8 @@ impl Layer for OpLayer {
                 Some(_) if matches!(box_.first(), None | Some(BoxAxis::Chunk(_))) => 0,
                 _ => self.inputs[input].leaf.scratch_bytes(&box_),
             })
-            .sum();
-        loaded + self.op.scratch_bytes(&at)
+            .fold(0, u64::saturating_add);
+        loaded.saturating_add(self.op.scratch_bytes(&at))
     }
 
     fn label(&self) -> &str {

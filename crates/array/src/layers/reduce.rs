@@ -6,7 +6,7 @@
 
 use super::region::Region;
 use crate::block::{Block, Dims, Strides, c_strides};
-use crate::chunks::{Chunks, block_count, unravel};
+use crate::chunks::{Chunks, block_count, elements, unravel};
 use crate::error::{ArrayError, Result};
 use crate::expr::Origin;
 use crate::kernel::{self, Call, Coordinate, Mode};
@@ -76,7 +76,8 @@ impl Shape {
 
     fn state_bytes(&self, results: u64) -> u64 {
         let count = if self.nonempty { 8 } else { 0 };
-        self.reducer.state().iter().map(|t| t.size() as u64).sum::<u64>() * results + count
+        let state: u64 = self.reducer.state().iter().map(|t| t.size() as u64).sum();
+        state.saturating_mul(results).saturating_add(count)
     }
 }
 
@@ -106,15 +107,15 @@ impl FoldLayer {
         };
         let (kept, across) = (pick(false), pick(true));
         let blocks = block_count(&across);
-        let longest = |c: &Chunks| c.iter().map(|a| a.longest().max(1)).product::<u64>();
-        let block_len = longest(&kept) * longest(&across);
+        let longest = |c: &Chunks| elements(c.iter().map(|a| a.longest().max(1)));
+        let block_len = longest(&kept).saturating_mul(longest(&across));
         // A run has about 64 K elements where blocks are smaller, but leaves enough runs for all threads.
         const RUN_LEN: u64 = 64 << 10;
         let unknown = region.grid.iter().any(|c| !c.is_known());
         let run = if unknown {
             // Nobody knows how long the blocks are: one at a time.
             1
-        } else if block_len * blocks <= RUN_LEN {
+        } else if block_len.saturating_mul(blocks) <= RUN_LEN {
             blocks
         } else {
             (RUN_LEN / block_len).min(blocks / 32)
@@ -152,11 +153,9 @@ impl FoldLayer {
 
     fn results(&self, index: u32) -> u64 {
         let at = unravel(&self.kept, index / self.runs());
-        self.kept
-            .iter()
-            .zip(&at)
-            .map(|(c, &i)| if c.is_known() { c.sizes()[i as usize] } else { 1 })
-            .product()
+        elements(
+            self.kept.iter().zip(&at).map(|(c, &i)| if c.is_known() { c.sizes()[i as usize] } else { 1 }),
+        )
     }
 
     /// Positions in C order over the reduced axes.

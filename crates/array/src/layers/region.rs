@@ -53,7 +53,7 @@ impl Region {
 
     /// Memory for buffers while a box is evaluated.
     pub fn scratch_bytes(&self, at: &[BoxAxis]) -> u64 {
-        self.leaves.iter().map(|l| l.scratch_bytes(at)).sum()
+        self.leaves.iter().fold(0, |sum, l| sum.saturating_add(l.scratch_bytes(at)))
     }
 
     /// Whether loading a leaf runs Python code.

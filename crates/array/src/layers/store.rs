@@ -2,7 +2,7 @@
 
 use super::region::Region;
 use crate::block::{Block, Dims, c_strides};
-use crate::chunks::{block_count, unravel};
+use crate::chunks::{block_count, elements, unravel};
 use crate::error::Result;
 use crate::expr::Origin;
 use crate::kernel::{self, Call, Mode};
@@ -43,8 +43,8 @@ impl StoreLayer {
     }
 
     fn block_bytes(&self, at: &[BoxAxis]) -> u64 {
-        let len: u64 = at.iter().map(|b| if let BoxAxis::Range(r) = b { r.len } else { 1 }).product();
-        len * self.dtype.size() as u64
+        let len = elements(at.iter().map(|b| if let BoxAxis::Range(r) = b { r.len } else { 1 }));
+        len.saturating_mul(self.dtype.size() as u64)
     }
 
     /// Whether a task's value is a view of an array in memory.

@@ -3,7 +3,7 @@
 use super::elementwise::{Arg, astype, broadcast_to, find, map, shape_text};
 use super::index::{Index, expand_ellipsis, index, numpy_would_move};
 use super::scatter::scatter;
-use crate::chunks::Chunks;
+use crate::chunks::{Chunks, block_bytes};
 use crate::error::{ArrayError, Result};
 use crate::expr::{Expr, Kind};
 use crate::leaf::{BoxAxis, block_box};
@@ -289,11 +289,6 @@ impl BlockOp for AssignOp {
         Ok(Value::Block(out))
     }
     fn bytes(&self, at: &[u32]) -> u64 {
-        self.chunks
-            .iter()
-            .zip(at)
-            .map(|(c, &i)| if c.is_known() { c.sizes()[i as usize] } else { 1 })
-            .product::<u64>()
-            * self.dtype.size() as u64
+        block_bytes(&self.chunks, at, self.dtype)
     }
 }

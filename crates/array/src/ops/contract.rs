@@ -6,7 +6,7 @@
 use super::elementwise::{astype, broadcast_to_chunks, shape_text};
 use super::shape::{expand_dims, squeeze, transpose};
 use crate::block::{Block, Dims};
-use crate::chunks::{AxisChunks, Chunks};
+use crate::chunks::{AxisChunks, Chunks, block_bytes};
 use crate::error::{ArrayError, Result};
 use crate::expr::{Expr, Kind};
 use crate::op::{BlockOp, Request};
@@ -235,7 +235,7 @@ impl BlockOp for ProductOp {
         Ok(Value::Block(out))
     }
     fn bytes(&self, at: &[u32]) -> u64 {
-        (self.len_of(at, 0..self.output.len()) * self.dtype.size()) as u64
+        block_bytes(&self.output, &at[..self.output.len()], self.dtype)
     }
 }
 
@@ -379,12 +379,6 @@ impl BlockOp for LastStep {
         inputs.pop().ok_or_else(|| ArrayError::bug("the end of a product got nothing"))
     }
     fn bytes(&self, at: &[u32]) -> u64 {
-        let len: u64 = self
-            .output
-            .iter()
-            .zip(at)
-            .map(|(c, &i)| if c.is_known() { c.sizes()[i as usize] } else { 1 })
-            .product();
-        len * self.dtype.size() as u64
+        block_bytes(&self.output, at, self.dtype)
     }
 }

@@ -2,7 +2,7 @@
 //! blocks.
 
 use crate::block::{Block, Dims};
-use crate::chunks::{AxisChunks, Chunks};
+use crate::chunks::{AxisChunks, Chunks, block_bytes, elements};
 use crate::error::{ArrayError, Result};
 use crate::expr::{Expr, Kind};
 use crate::op::{BlockOp, Request};
@@ -347,13 +347,7 @@ impl BlockOp for TakeOp {
         Ok(Value::Block(out))
     }
     fn bytes(&self, at: &[u32]) -> u64 {
-        let len: u64 = self
-            .output
-            .iter()
-            .zip(at)
-            .map(|(c, &i)| if c.is_known() { c.sizes()[i as usize] } else { 1 })
-            .product();
-        len * self.dtype.size() as u64
+        block_bytes(&self.output, at, self.dtype)
     }
 }
 
@@ -400,11 +394,11 @@ fn mask_all(e: &Expr, mask: &Expr) -> Result<Expr> {
     }
     // In C order a block must hold whole rows: only the first axis may be cut.
     let mut cuts = e.chunks().clone();
-    let row: u64 = cuts.iter().skip(1).map(|c| c.len().unwrap_or(1)).product();
-    let budget: u64 = cuts.iter().map(|c| c.longest().max(1)).product();
+    let row = elements(cuts.iter().skip(1).map(|c| c.len().unwrap_or(1)));
+    let budget = elements(cuts.iter().map(|c| c.longest().max(1)));
     let rows = (budget / row.max(1)).max(1);
     if cuts[1..].iter().any(|c| c.count() > 1) {
-        cuts[0] = AxisChunks::uniform(a[0], rows.min(cuts[0].longest().max(1)));
+        cuts[0] = AxisChunks::try_uniform(a[0], rows.min(cuts[0].longest().max(1)))?;
     }
     for (cut, &n) in cuts.iter_mut().zip(&a).skip(1) {
         *cut = AxisChunks::whole(n);
@@ -491,15 +485,10 @@ impl BlockOp for MaskOp {
     }
     fn bytes(&self, at: &[u32]) -> u64 {
         // At most everything.
-        let len: u64 = self
-            .input
-            .iter()
-            .enumerate()
-            .map(|(axis, c)| match at.get(axis) {
-                Some(&i) if c.is_known() => c.sizes()[i as usize],
-                _ => c.longest().max(1),
-            })
-            .product();
-        len * self.dtype.size() as u64
+        let len = elements(self.input.iter().enumerate().map(|(axis, c)| match at.get(axis) {
+            Some(&i) if c.is_known() => c.sizes()[i as usize],
+            _ => c.longest().max(1),
+        }));
+        len.saturating_mul(self.dtype.size() as u64)
     }
 }

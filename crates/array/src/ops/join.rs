@@ -1,7 +1,7 @@
 //! Concatenation: the blocks of several arrays side by side, passed on without copying.
 
 use super::elementwise::{astype, shape_text};
-use crate::chunks::{AxisChunks, Chunks};
+use crate::chunks::{AxisChunks, Chunks, block_bytes};
 use crate::error::{ArrayError, Result};
 use crate::expr::{Expr, Kind};
 use crate::op::{BlockOp, Request};
@@ -103,12 +103,6 @@ impl BlockOp for ConcatenateOp {
         inputs.pop().ok_or_else(|| ArrayError::bug("a concatenate task got no block"))
     }
     fn bytes(&self, at: &[u32]) -> u64 {
-        let len: u64 = self
-            .output
-            .iter()
-            .zip(at)
-            .map(|(c, &i)| if c.is_known() { c.sizes()[i as usize] } else { 1 })
-            .product();
-        len * self.dtype.size() as u64
+        block_bytes(&self.output, at, self.dtype)
     }
 }

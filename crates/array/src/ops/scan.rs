@@ -2,7 +2,7 @@
 
 use super::elementwise::astype;
 use crate::block::Block;
-use crate::chunks::{AxisChunks, Chunks};
+use crate::chunks::{Chunks, block_bytes};
 use crate::error::{ArrayError, Result};
 use crate::expr::{Expr, Kind};
 use crate::op::{BlockOp, Request};
@@ -132,11 +132,6 @@ impl BlockOp for ScannedBlocks {
     fn bytes(&self, at: &[u32]) -> u64 {
         block_bytes(&self.chunks, at, self.dtype)
     }
-}
-
-fn block_bytes(chunks: &Chunks, at: &[u32], dtype: DType) -> u64 {
-    let of = |c: &AxisChunks, i: u32| if c.is_known() { c.sizes()[i as usize] } else { 1 };
-    chunks.iter().zip(at).map(|(c, &i)| of(c, i)).product::<u64>() * dtype.size() as u64
 }
 
 /// Scans a C-contiguous block in place. `carry` is the slice before it.

@@ -1,7 +1,7 @@
 //! Changes of shape that are views, and `reshape`, which needs whole rows.
 
 use crate::block::Dims;
-use crate::chunks::{AxisChunks, Chunks};
+use crate::chunks::{AxisChunks, Chunks, block_bytes, elements};
 use crate::error::{ArrayError, Result};
 use crate::expr::{Expr, Kind};
 use crate::op::{BlockOp, Request};
@@ -70,7 +70,7 @@ pub fn reshape(e: &Expr, to: &[i64]) -> Result<Expr> {
             super::elementwise::shape_text(&e.shape())
         ))
     })?;
-    let size: u64 = from.iter().product();
+    let size = elements(from.iter().copied());
     let complain = || {
         ArrayError::value(format!(
             "cannot reshape array of size {size} into shape ({})",
@@ -80,7 +80,7 @@ pub fn reshape(e: &Expr, to: &[i64]) -> Result<Expr> {
     if to.iter().filter(|&&n| n < 0).count() > 1 {
         return Err(ArrayError::value("can only specify one unknown dimension"));
     }
-    let known: u64 = to.iter().filter(|&&n| n >= 0).map(|&n| n as u64).product();
+    let known = elements(to.iter().filter(|&&n| n >= 0).map(|&n| n as u64));
     let mut target: SmallVec<[u64; 4]> = SmallVec::new();
     for &n in to {
         target.push(match n {
@@ -89,13 +89,13 @@ pub fn reshape(e: &Expr, to: &[i64]) -> Result<Expr> {
             _ => return Err(complain()),
         });
     }
-    if target.iter().product::<u64>() != size {
+    if elements(target.iter().copied()) != size {
         return Err(complain());
     }
     if target == from {
         return Ok(e.clone());
     }
-    let (input, output) = matching_cuts(e, &from, &target);
+    let (input, output) = matching_cuts(e, &from, &target)?;
     let e = e.rechunk(input.clone());
     let op = ReshapeOp { output: output.clone(), dtype: e.dtype(), input };
     let dtype = e.dtype();
@@ -106,12 +106,12 @@ pub fn reshape(e: &Expr, to: &[i64]) -> Result<Expr> {
 ///
 /// The axes fall into groups with equal products. Inside a group only the first axis of either side may be cut, at places
 /// that are whole rows of both.
-fn matching_cuts(e: &Expr, from: &[u64], to: &[u64]) -> (Chunks, Chunks) {
+fn matching_cuts(e: &Expr, from: &[u64], to: &[u64]) -> Result<(Chunks, Chunks)> {
     let whole = |shape: &[u64]| -> Chunks { shape.iter().map(|&n| AxisChunks::whole(n)).collect() };
     if from.contains(&0) || from.is_empty() || to.is_empty() {
-        return (whole(from), whole(to));
+        return Ok((whole(from), whole(to)));
     }
-    let budget: u64 = e.chunks().iter().map(|c| c.longest().max(1)).product();
+    let budget = elements(e.chunks().iter().map(|c| c.longest().max(1)));
     let (mut input, mut output): (Chunks, Chunks) = (SmallVec::new(), SmallVec::new());
     let (mut i, mut j) = (0, 0);
     while i < from.len() || j < to.len() {
@@ -157,21 +157,21 @@ fn matching_cuts(e: &Expr, from: &[u64], to: &[u64]) -> (Chunks, Chunks) {
             output.extend(whole(&to[j0..j]));
             continue;
         }
-        let in_row: u64 = from[i0 + 1..i].iter().product();
-        let out_row: u64 = to[j0 + 1..j].iter().product();
+        let in_row = elements(from[i0 + 1..i].iter().copied());
+        let out_row = elements(to[j0 + 1..j].iter().copied());
         // Both sides are cut at multiples of `unit` elements.
         let unit = in_row / gcd(in_row, out_row) * out_row;
-        let group: u64 = from[i0..i].iter().product();
+        let group = elements(from[i0..i].iter().copied());
         // As many elements of this group in a block as the input's blocks have.
-        let present: u64 = e.chunks()[i0..i].iter().map(|c| c.longest().max(1)).product();
+        let present = elements(e.chunks()[i0..i].iter().map(|c| c.longest().max(1)));
         let per_block = (present.min(budget) / unit).max(1) * unit;
-        let cuts = AxisChunks::uniform(group, per_block.min(group));
+        let cuts = AxisChunks::try_uniform(group, per_block.min(group))?;
         input.push(AxisChunks::new(cuts.sizes().iter().map(|n| n / in_row).collect()));
         input.extend(whole(&from[i0 + 1..i]));
         output.push(AxisChunks::new(cuts.sizes().iter().map(|n| n / out_row).collect()));
         output.extend(whole(&to[j0 + 1..j]));
     }
-    (input, output)
+    Ok((input, output))
 }
 
 fn gcd(a: u64, b: u64) -> u64 {
@@ -211,8 +211,7 @@ impl BlockOp for ReshapeOp {
         Ok(Value::Block(block.reshape(&shape)?))
     }
     fn bytes(&self, at: &[u32]) -> u64 {
-        self.output.iter().zip(at).map(|(c, &i)| c.sizes()[i as usize]).product::<u64>()
-            * self.dtype.size() as u64
+        block_bytes(&self.output, at, self.dtype)
     }
 }
 
@@ -225,7 +224,7 @@ mod tests {
     fn cuts(shape: &[u64], chunk: &[u64], to: &[u64]) -> (Vec<Vec<u64>>, Vec<Vec<u64>>) {
         let chunks: Chunks = shape.iter().zip(chunk).map(|(&n, &c)| AxisChunks::uniform(n, c)).collect();
         let e = fill(Scalar::F64(1.0), DType::F64, chunks);
-        let (a, b) = matching_cuts(&e, shape, to);
+        let (a, b) = matching_cuts(&e, shape, to).unwrap();
         let list = |c: Chunks| c.iter().map(|x| x.sizes().to_vec()).collect();
         (list(a), list(b))
     }

@@ -113,7 +113,7 @@ impl BlockOp for Tiles {
 /// Unsupported dtypes, other than two dimensions, not square, unknown chunk lengths. When run: not positive definite.
 pub fn cholesky(a: &Expr, limits: &Limits) -> Result<Expr> {
     let a = square("cholesky", a)?;
-    let cuts = AxisChunks::uniform(a.rows, limits.tile(a.expr.chunks()));
+    let cuts = AxisChunks::try_uniform(a.rows, limits.tile(a.expr.chunks()))?;
     let chunks: crate::chunks::Chunks = smallvec![cuts.clone(), cuts.clone()];
     let dtype = a.expr.dtype();
     let par = if cuts.count() == 1 { limits.par() } else { Par::Seq };

@@ -9,7 +9,7 @@ use super::blocks::{
 };
 use super::nodes::{as_vector, chunk, next, opaque, pick};
 use super::qr::zeros;
-use super::{Limits, cast, common_dtype, matrix as checked, right_side, too_large, tsqr};
+use super::{Limits, cast, common_dtype, count, matrix as checked, right_side, too_large, tsqr};
 use crate::chunks::{AxisChunks, Chunks};
 use crate::error::Result;
 use crate::expr::{Expr, Kind};
@@ -107,11 +107,13 @@ impl BlockOp for Small {
         with_num!(self.dtype, T => self.run_as::<T>(inputs))
     }
     fn bytes(&self, _at: &[u32]) -> u64 {
-        (self.cols * self.right + 2 * self.right + self.cols) * self.dtype.size() as u64 + 8
+        let (n, right) = (count(self.cols), count(self.right));
+        ((n * right + count(2) * right + n) * count(self.dtype.size() as u64) + count(8)).0
     }
     fn scratch_bytes(&self, _at: &[u32]) -> u64 {
-        let (n, k) = (self.cols, self.rows.min(self.cols));
-        (8 * n * k + 4 * k * k + (n + k) * self.right) * self.dtype.size() as u64
+        let (n, k) = (count(self.cols), count(self.rows.min(self.cols)));
+        let elements = count(8) * n * k + count(4) * k * k + (n + k) * count(self.right);
+        (elements * count(self.dtype.size() as u64)).0
     }
 }
 
@@ -140,8 +142,9 @@ pub fn lstsq(a: &Expr, b: &Expr, rcond: Option<f64>, limits: &Limits) -> Result<
     }
     let small =
         Small { dtype, rows: m.min(n + p), cols: n, right: p, residuals: m > n, rcond, par: limits.par() };
-    let need = tsqr::working_bytes(&a.expr.chunks()[0], n + p, dtype)
-        .max(small.rows * (n + p) * dtype.size() as u64 + small.bytes(&[0]) + small.scratch_bytes(&[0]));
+    let stacked = count(small.rows) * (count(n) + count(p)) * count(dtype.size() as u64);
+    let need = tsqr::working_bytes(&a.expr.chunks()[0], n.saturating_add(p), dtype)
+        .max((stacked + count(small.bytes(&[0])) + count(small.scratch_bytes(&[0]))).0);
     if need > limits.max_dense_bytes {
         return Err(too_large(
             "lstsq",

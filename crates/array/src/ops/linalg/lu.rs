@@ -11,7 +11,7 @@ use super::blocks::{
     writable,
 };
 use super::nodes::{chunk, next, opaque};
-use super::{Limits, Matrix, too_large};
+use super::{Limits, Matrix, count, too_large};
 use crate::block::Block;
 use crate::chunks::{AxisChunks, Chunks};
 use crate::error::Result;
@@ -190,7 +190,7 @@ pub(super) struct Lu {
 /// When not even a narrow panel fits one task.
 pub(super) fn factorise(op: &'static str, a: &Matrix, limits: &Limits) -> Result<Lu> {
     let (size, dtype) = (a.rows, a.expr.dtype());
-    let need = |side: u64| 4 * size * side.min(size) * dtype.size() as u64;
+    let need = |side: u64| (count(4) * count(size) * count(side.min(size)) * count(dtype.size() as u64)).0;
     let mut side = limits.tile(a.expr.chunks());
     while side > 32 && need(side) > limits.max_dense_bytes {
         side /= 2;
@@ -205,7 +205,7 @@ pub(super) fn factorise(op: &'static str, a: &Matrix, limits: &Limits) -> Result
             "a block of columns must fit; raise the memory limit",
         ));
     }
-    let cuts = AxisChunks::uniform(size, side);
+    let cuts = AxisChunks::try_uniform(size, side)?;
     let chunks: Chunks = smallvec![AxisChunks::whole(size), cuts.clone()];
     let panels = Panels { dtype, size, cuts: cuts.clone(), par: limits.par() };
     let panels = opaque(Arc::new(panels), vec![a.expr.rechunk(chunks)], dtype)?;

@@ -40,6 +40,13 @@ use crate::program::MapOp;
 use pantile_linalg::Par;
 use pantile_types::DType;
 use smallvec::smallvec;
+use std::num::Saturating;
+
+/// A number of elements or bytes in an estimate: matrices may be of any size before somebody says that they do not fit, so
+/// their estimates must not wrap.
+fn count(n: u64) -> Saturating<u64> {
+    Saturating(n)
+}
 
 /// What the methods may use. The caller knows the machine; these functions do not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

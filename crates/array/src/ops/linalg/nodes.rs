@@ -1,12 +1,13 @@
 //! Small nodes that the factorisations are joined with: opaque grids, picking a part of a factorisation, the identity.
 
 use super::blocks::with_num;
-use crate::chunks::{AxisChunks, Chunks};
+use crate::chunks::{AxisChunks, Chunks, block_bytes, elements};
 use crate::error::{ArrayError, Result};
 use crate::expr::{Expr, Kind};
 use crate::op::{BlockOp, Request, Shared};
 use crate::value::Value;
 use crate::view::{View, ViewAxis};
+use pantile_graph::MAX_TASKS;
 use pantile_types::DType;
 use smallvec::SmallVec;
 use std::sync::Arc;
@@ -37,8 +38,8 @@ pub(super) fn next(inputs: &mut std::vec::Drain<'_, Value>) -> Result<Value> {
 /// More tasks than can be numbered.
 pub(super) fn opaque(op: Arc<dyn BlockOp>, inputs: Vec<Expr>, dtype: DType) -> Result<Expr> {
     let grid = op.grid();
-    let count: u64 = grid.iter().map(|&n| u64::from(n)).product();
-    if count > u64::from(u32::MAX) {
+    let count = elements(grid.iter().map(|&n| u64::from(n)));
+    if count > MAX_TASKS {
         return Err(ArrayError::Unsupported(format!(
             "{} over a grid of {grid:?} tiles has {count} tasks, more than a graph can hold; rechunk to larger blocks",
             op.name()
@@ -128,7 +129,7 @@ pub(super) fn pick(
     (dtype, shape): (DType, &[u64]),
     shared: Option<Shared>,
 ) -> Expr {
-    let bytes = shape.iter().product::<u64>() * dtype.size() as u64;
+    let bytes = elements(shape.iter().copied()).saturating_mul(dtype.size() as u64);
     let op = Pick { name, from: at(from), part, ndim: shape.len(), bytes, shared };
     let chunks = shape.iter().map(|&n| AxisChunks::whole(n)).collect();
     Expr::new(Kind::Op(Arc::new(op), vec![input.clone()]), dtype, chunks)
@@ -167,8 +168,7 @@ impl BlockOp for Eye {
         })
     }
     fn bytes(&self, at: &[u32]) -> u64 {
-        let len: u64 = self.chunks.iter().zip(at).map(|(c, &i)| c.sizes()[i as usize]).product();
-        len * self.dtype.size() as u64
+        block_bytes(&self.chunks, at, self.dtype)
     }
 }
 
@@ -214,8 +214,7 @@ impl<F: Fn(&[u32]) -> Option<At> + Send + Sync> BlockOp for Collect<F> {
         }
     }
     fn bytes(&self, at: &[u32]) -> u64 {
-        let (rows, cols) = self.sides(at);
-        (rows * cols * self.dtype.size()) as u64
+        block_bytes(&self.chunks, at, self.dtype)
     }
 }
 

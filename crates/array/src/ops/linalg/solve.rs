@@ -4,7 +4,7 @@ use super::blocks::{Num, mat_mut, matrix, real_dtype, vector, with_num, writable
 use super::lu::{Lu, Panel, factorise, signed_diagonal};
 use super::nodes::{as_vector, at as place, chunk, collect, eye, next, opaque, pick};
 use super::qr::zeros;
-use super::{Limits, Matrix, cast, common_dtype, right_side, square};
+use super::{Limits, Matrix, cast, common_dtype, count, right_side, square};
 use crate::chunks::{AxisChunks, Chunks};
 use crate::error::{ArrayError, Result};
 use crate::expr::{Expr, Kind};
@@ -31,7 +31,7 @@ impl Steps {
         if step < self.panels() { step } else { 2 * self.panels() - 1 - step }
     }
     fn area(&self, at: &[u32]) -> u64 {
-        self.size * self.right.sizes()[at[1] as usize] * self.dtype.size() as u64
+        (count(self.size) * count(self.right.sizes()[at[1] as usize]) * count(self.dtype.size() as u64)).0
     }
     fn run_as<T: Num>(&self, at: &[u32], inputs: &mut Vec<Value>) -> Result<Value> {
         let mut given = inputs.drain(..);
@@ -71,7 +71,8 @@ impl BlockOp for Steps {
     }
     fn scratch_bytes(&self, at: &[u32]) -> u64 {
         let width = self.cuts.sizes()[self.panel(at[0]) as usize];
-        (4 * width).min(2 * self.size) * self.right.sizes()[at[1] as usize] * self.dtype.size() as u64
+        let rows = count((4 * width).min(2 * self.size));
+        (rows * count(self.right.sizes()[at[1] as usize]) * count(self.dtype.size() as u64)).0
     }
 }
 
@@ -93,7 +94,7 @@ pub fn solve(a: &Expr, b: &Expr, limits: &Limits) -> Result<Expr> {
     let dtype = common_dtype(a.dtype(), b.dtype())?;
     let a = square("solve", a)?;
     let b = right_side("solve", b, a.rows, dtype)?;
-    let cuts = AxisChunks::uniform(b.cols, limits.tile(a.expr.chunks()));
+    let cuts = AxisChunks::try_uniform(b.cols, limits.tile(a.expr.chunks()))?;
     let right = b.expr.rechunk(smallvec![AxisChunks::whole(a.rows), cuts]);
     let x = if a.rows == 0 || b.cols == 0 {
         zeros(dtype, right.chunks().clone())

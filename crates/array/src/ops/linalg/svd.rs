@@ -11,7 +11,7 @@
 use super::blocks::{Num, block, kernel_error, mat, matrix, real_dtype, vector, with_num};
 use super::nodes::{chunk, eye, next, opaque, pick, transpose};
 use super::qr::zeros;
-use super::{Limits, Matrix, matrix as checked, too_large, tsqr};
+use super::{Limits, Matrix, count, matrix as checked, too_large, tsqr};
 use crate::chunks::AxisChunks;
 use crate::error::Result;
 use crate::expr::{Expr, Kind};
@@ -43,7 +43,7 @@ impl Dense {
     /// Elements of U and Vh together.
     fn vector_elements(&self) -> u64 {
         let (u, v) = if self.full { (self.rows, self.cols) } else { (self.inner(), self.inner()) };
-        self.rows * u + v * self.cols
+        self.rows.saturating_mul(u).saturating_add(v.saturating_mul(self.cols))
     }
     fn run_as<T: Num>(&self, inputs: &mut Vec<Value>) -> Result<Value>
     where
@@ -84,15 +84,18 @@ impl BlockOp for Dense {
         with_num!(self.dtype, T => self.run_as::<T>(inputs))
     }
     fn bytes(&self, _at: &[u32]) -> u64 {
-        let values = self.inner() * real_dtype(self.dtype).size() as u64;
-        if self.vectors { self.vector_elements() * self.dtype.size() as u64 + values } else { values }
+        let values = self.inner().saturating_mul(real_dtype(self.dtype).size() as u64);
+        let vectors = self.vector_elements().saturating_mul(self.dtype.size() as u64);
+        if self.vectors { vectors.saturating_add(values) } else { values }
     }
     fn scratch_bytes(&self, _at: &[u32]) -> u64 {
         // The working copy and its bidiagonal form; with vectors, those twice (in columns, then in rows) and the
         // divide and conquer's square matrices.
-        let (mn, kk) = (self.rows * self.cols, self.inner() * self.inner());
-        let elements = if self.vectors { 2 * mn + 2 * self.vector_elements() + 4 * kk } else { 2 * mn + kk };
-        elements * self.dtype.size() as u64
+        let (mn, kk) = (count(self.rows) * count(self.cols), count(self.inner()) * count(self.inner()));
+        let two = count(2);
+        let elements =
+            if self.vectors { two * (mn + count(self.vector_elements()) + two * kk) } else { two * mn + kk };
+        (elements * count(self.dtype.size() as u64)).0
     }
 }
 
@@ -132,7 +135,8 @@ fn dense(
 /// The memory that a dense decomposition takes in all.
 fn dense_bytes(m: u64, n: u64, full: bool, vectors: bool, dtype: DType) -> u64 {
     let op = Dense { dtype, rows: m, cols: n, full, vectors, par: Par::Seq, shared: None };
-    m * n * dtype.size() as u64 + op.bytes(&[0]) + op.scratch_bytes(&[0])
+    (count(m) * count(n) * count(dtype.size() as u64) + count(op.bytes(&[0])) + count(op.scratch_bytes(&[0])))
+        .0
 }
 
 fn decompose(a: &Matrix, full: bool, vectors: bool, limits: &Limits) -> Result<Factors> {

@@ -323,8 +323,8 @@ impl BlockOp for TilesOfQ {
 
 /// Q and R of a matrix, neither side of which is empty, in tiles of this side.
 pub(super) fn tile_qr(a: &Expr, side: u64) -> Result<(Expr, Expr)> {
-    let cut = |axis: usize| AxisChunks::uniform(a.chunks()[axis].len().unwrap_or(0), side);
-    let tiling = Arc::new(Tiling { dtype: a.dtype(), rows: cut(0), cols: cut(1) });
+    let cut = |axis: usize| AxisChunks::try_uniform(a.chunks()[axis].len().unwrap_or(0), side);
+    let tiling = Arc::new(Tiling { dtype: a.dtype(), rows: cut(0)?, cols: cut(1)? });
     let a = a.rechunk([tiling.rows.clone(), tiling.cols.clone()].into_iter().collect());
     let dtype = a.dtype();
     let factor = opaque(Arc::new(Factor { tiling: tiling.clone() }), vec![a], dtype)?;

@@ -113,8 +113,8 @@ pub fn solve_triangular(
     let a = square("solve_triangular", a)?;
     let b = right_side("solve_triangular", b, a.rows, dtype)?;
     let side = limits.tile(a.expr.chunks());
-    let cuts = AxisChunks::uniform(a.rows, side);
-    let right = AxisChunks::uniform(b.cols, side);
+    let cuts = AxisChunks::try_uniform(a.rows, side)?;
+    let right = AxisChunks::try_uniform(b.cols, side)?;
     let transposed = trans != Trans::No;
     let matrix = cast(&if transposed { transpose(&a.expr) } else { a.expr }, dtype);
     let chunks: Chunks = smallvec![cuts.clone(), right.clone()];

@@ -9,9 +9,9 @@
 //! alone, with the same bits in R; and the fastest, whose R has rows of either sign, for singular values and least squares,
 //! which do not depend on them. The third must not meet a Q, or vectors of R, from another variant.
 
-use super::Limits;
 use super::blocks::{Num, block, identity, kernel_error, mat, mat_mut, matrix, rows, with_num, zeros};
 use super::nodes::{chunk, next, opaque, pick};
+use super::{Limits, count};
 use crate::block::Block;
 use crate::chunks::{AxisChunks, Chunks};
 use crate::error::Result;
@@ -302,19 +302,20 @@ fn row_cuts(rows: &AxisChunks, cols: u64) -> AxisChunks {
     if rows.count() == 1 || rows.sizes().iter().all(|&n| n >= cols) {
         return rows.clone();
     }
-    let size = rows.longest().max(2 * cols);
-    if len < size + cols { AxisChunks::whole(len) } else { AxisChunks::uniform(len, size) }
+    let size = rows.longest().max(cols.saturating_mul(2));
+    if len < size.saturating_add(cols) { AxisChunks::whole(len) } else { AxisChunks::uniform(len, size) }
 }
 
 /// The memory that the largest task of the tree needs.
 pub(super) fn working_bytes(rows: &AxisChunks, cols: u64, dtype: DType) -> u64 {
     let longest = row_cuts(rows, cols).longest();
-    (4 * longest * cols).max(7 * cols * cols) * dtype.size() as u64
+    let (longest, cols) = (count(longest), count(cols));
+    ((count(4) * longest * cols).max(count(7) * cols * cols) * count(dtype.size() as u64)).0
 }
 
 fn fan_in(cols: u64, dtype: DType) -> u32 {
     // Stacked triangles of up to 64 MiB; two at least, and more than eight bring nothing.
-    ((64 << 20) / (cols * cols * dtype.size() as u64).max(1)).clamp(2, 8) as u32
+    ((64 << 20) / (count(cols) * count(cols) * count(dtype.size() as u64)).0.max(1)).clamp(2, 8) as u32
 }
 
 /// Factorises a matrix, with all its columns in one chunk whatever they are now. Neither rows nor columns may be empty.

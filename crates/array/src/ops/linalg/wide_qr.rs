@@ -1,9 +1,9 @@
 //! QR of a wide matrix whose rows lie in one chunk: the leading square is factorised in one task, and its reflections are
 //! applied to the columns right of it, block by block. Q is square and belongs to the leading columns alone.
 
-use super::Limits;
 use super::blocks::{Num, block, cols, identity, kernel_error, mat, mat_mut, matrix, with_num};
 use super::nodes::{chunk, next, opaque};
+use super::{Limits, count};
 use crate::block::Block;
 use crate::chunks::{AxisChunks, Chunks};
 use crate::error::Result;
@@ -18,7 +18,8 @@ use std::sync::Arc;
 
 /// The memory that the largest task needs.
 pub(super) fn working_bytes(rows: u64, longest: u64, dtype: DType) -> u64 {
-    (6 * rows * rows).max(4 * rows * longest) * dtype.size() as u64
+    let (rows, longest) = (count(rows), count(longest));
+    ((count(6) * rows * rows).max(count(4) * rows * longest) * count(dtype.size() as u64)).0
 }
 
 fn whole_rows(input: usize, rows: u64, start: u64, len: u64) -> Request {
