@@ -7,6 +7,7 @@ use crate::pool::{Buffer, OutOfMemory};
 use pantile_types::{DType, Scalar, ScalarType};
 use smallvec::SmallVec;
 use std::sync::Arc;
+use std::sync::atomic::{Ordering, fence};
 
 /// Lengths, one an axis.
 pub type Dims = SmallVec<[usize; 4]>;
@@ -154,7 +155,14 @@ impl Block {
     /// Whether nobody else refers to the memory and no two elements share theirs, so that it may be overwritten.
     pub fn is_sole_owner(&self) -> bool {
         let repeats = self.shape.iter().zip(&self.strides).any(|(&n, &s)| n > 1 && s == 0);
-        self.buffer.is_owned() && Arc::strong_count(&self.buffer) == 1 && !repeats
+        if repeats || !self.buffer.is_owned() || Arc::strong_count(&self.buffer) != 1 {
+            return false;
+        }
+        // `strong_count` reads without ordering. Whoever dropped the last other reference released it; with this fence all that
+        // they read of the memory (a spill writer, a task on another thread) happened before what the caller will write.
+        // Nobody holds weak references, from which another strong one could come.
+        fence(Ordering::Acquire);
+        true
     }
 
     /// Whether the elements are contiguous in C order.
