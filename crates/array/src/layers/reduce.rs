@@ -195,8 +195,11 @@ impl Layer for FoldLayer {
     }
 
     fn scratch_bytes(&self, index: u32) -> u64 {
+        if !self.region.may_need_scratch() {
+            return 0;
+        }
+        // One block after the other: what the largest one needs.
         self.blocks(index)
-            .take(1)
             .map(|at| self.region.scratch_bytes(&block_box(&self.region.grid, &at)))
             .max()
             .unwrap_or(0)

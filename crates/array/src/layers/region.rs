@@ -4,7 +4,7 @@ use crate::block::{Block, Dims};
 use crate::chunks::Chunks;
 use crate::error::{ArrayError, Result};
 use crate::kernel::Coordinate;
-use crate::leaf::{BoxAxis, Leaf};
+use crate::leaf::{BoxAxis, Leaf, Producer};
 use crate::program::Program;
 use crate::value::Value;
 use crate::view::ViewAxis;
@@ -59,6 +59,14 @@ impl Region {
     /// Whether loading a leaf runs Python code.
     pub fn is_python(&self) -> bool {
         self.leaves.iter().any(Leaf::is_python)
+    }
+
+    /// Whether `scratch_bytes` can be other than zero for any box; tells without a walk over boxes.
+    pub fn may_need_scratch(&self) -> bool {
+        self.leaves.iter().any(|l| match &l.producer {
+            Producer::Source(s) => s.in_memory().is_none(),
+            Producer::Layer(..) => true,
+        })
     }
 
     /// Loads all leaves for a box; all get the same shape, which is returned with them.
@@ -132,8 +140,8 @@ impl Region {
         let mut text = String::new();
         for (i, leaf) in self.leaves.iter().enumerate() {
             let from = match &leaf.producer {
-                crate::leaf::Producer::Source(s) => s.describe(),
-                crate::leaf::Producer::Layer(id, _) => format!("layer {}", id.0),
+                Producer::Source(s) => s.describe(),
+                Producer::Layer(id, _) => format!("layer {}", id.0),
             };
             let _ = writeln!(text, "  leaf {i}: {} from {from}", leaf.dtype.name());
         }
