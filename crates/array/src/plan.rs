@@ -256,16 +256,52 @@ fn restore_block(file: &mut std::fs::File) -> io::Result<Block> {
     }
     let block =
         Block::alloc(dtype, &shape).map_err(|e| io::Error::new(io::ErrorKind::OutOfMemory, e.to_string()))?;
-    // SAFETY: the block is fresh and contiguous with this many bytes.
-    let bytes = unsafe { std::slice::from_raw_parts_mut(block.ptr(), block.nbytes() as usize) };
-    file.read_exact(bytes)?;
+    // SAFETY: the block is fresh and contiguous with this many bytes, and nobody else sees it yet.
+    unsafe { read_exact(file, block.ptr(), block.nbytes() as usize)? };
     Ok(block)
+}
+
+/// Reads exactly `len` bytes into memory that nobody has written yet: `Read` takes initialised slices only, and to clear memory
+/// that is overwritten at once would cost a second pass over it.
+///
+/// # Safety
+/// `to` is valid for writes of `len` bytes, and nobody else reads or writes them meanwhile.
+unsafe fn read_exact(file: &std::fs::File, to: *mut u8, len: usize) -> io::Result<()> {
+    use std::os::fd::AsRawFd;
+    let mut done = 0;
+    while done < len {
+        // SAFETY: the caller's promise; the descriptor is open as long as `file` is borrowed.
+        let n = unsafe { libc::read(file.as_raw_fd(), to.wrapping_add(done).cast(), len - done) };
+        match n {
+            0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+            n if n > 0 => done += n as usize,
+            _ => {
+                let error = io::Error::last_os_error();
+                if error.kind() != io::ErrorKind::Interrupted {
+                    return Err(error);
+                }
+            }
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use pantile_types::{DType, Scalar};
+
+    #[test]
+    fn a_spilled_value_that_was_cut_short_is_an_error() {
+        let path = std::env::temp_dir().join(format!("pantile-spill-cut-test-{}", std::process::id()));
+        let block = Block::full(DType::F64, &[1000], Scalar::F64(2.5)).unwrap();
+        let mut file = std::fs::File::create_new(&path).unwrap();
+        spill_value(&Value::Block(block), &mut file).unwrap();
+        file.set_len(file.metadata().unwrap().len() - 1).unwrap();
+        let error = restore_value(&mut std::fs::File::open(&path).unwrap()).err().expect("an error");
+        std::fs::remove_file(&path).unwrap();
+        assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof);
+    }
 
     #[test]
     fn a_spilled_value_comes_back() {
