@@ -519,7 +519,6 @@ struct StoreOp {
     place: Place,
     /// Where the array's first element goes, and the distance between elements, for each axis.
     offset: Vec<(u64, u64)>,
-    dtype: pantile_types::DType,
 }
 
 impl BlockOp for StoreOp {
@@ -567,7 +566,6 @@ impl BlockOp for StoreOp {
         Ok(Value::Unit)
     }
     fn bytes(&self, _at: &[u32]) -> u64 {
-        let _ = self.dtype;
         0
     }
     fn is_python(&self) -> bool {
@@ -624,7 +622,7 @@ fn store(py: Python<'_>, pairs: Vec<StorePair<'_>>, lock: bool, options: &Bound<
             None => Place::Python { object: target.unbind(), lock: shared_lock.clone() },
         };
         let chunks = node.chunks().clone();
-        let op = StoreOp { chunks: chunks.clone(), place, offset, dtype: node.dtype() };
+        let op = StoreOp { chunks: chunks.clone(), place, offset };
         let dtype = node.dtype();
         nodes.push(Node::new(Kind::Op(Arc::new(op), vec![node]), dtype, chunks));
     }

@@ -55,7 +55,7 @@ pub fn weak(v: &Bound<'_, PyAny>) -> PyResult<Option<Weak>> {
 }
 
 /// An array in memory as an expression. Without axes it is a constant.
-pub fn memory(py: Python<'_>, array: &Bound<'_, PyAny>, chunks: Option<Chunks>) -> PyResult<Node> {
+pub fn memory(array: &Bound<'_, PyAny>, chunks: Option<Chunks>) -> PyResult<Node> {
     let block = from_numpy(array, false)?;
     if block.ndim() == 0 {
         return Ok(fill(block.item(), block.dtype(), Chunks::new()));
@@ -63,7 +63,6 @@ pub fn memory(py: Python<'_>, array: &Bound<'_, PyAny>, chunks: Option<Chunks>) 
     let chunks =
         chunks.unwrap_or_else(|| block.shape().iter().map(|&n| AxisChunks::whole(n as u64)).collect());
     let dtype = block.dtype();
-    let _ = py;
     Ok(Node::new(Kind::Source(Arc::new(MemorySource::new(block))), dtype, chunks))
 }
 
@@ -75,7 +74,7 @@ pub fn arg(v: &Bound<'_, PyAny>) -> PyResult<Arg> {
     if let Some(w) = weak(v)? {
         return Ok(Arg::Weak(w));
     }
-    Ok(Arg::Array(memory(v.py(), v, None)?))
+    Ok(Arg::Array(memory(v, None)?))
 }
 
 /// An expression.
@@ -173,13 +172,11 @@ fn array_entry(k: &Bound<'_, PyAny>) -> PyResult<Index> {
     match kind.as_str() {
         "b" if ndim == 1 => {
             let positions = np.call_method1("flatnonzero", (array.clone(),))?;
-            let length: usize = array.getattr("size")?.extract()?;
-            let _ = length;
             // The length is checked against the axis where it is known: as a lazy mask would be.
             let positions: Vec<i64> = positions.call_method0("tolist")?.extract()?;
             Ok(Index::Flags(size as u64, positions.into()))
         }
-        "b" => Ok(Index::Mask(memory(py, &array, None)?)),
+        "b" => Ok(Index::Mask(memory(&array, None)?)),
         "i" | "u" if ndim == 1 => {
             let array = array.call_method1("astype", ("int64",))?;
             let positions: Vec<i64> = array.call_method0("tolist")?.extract()?;

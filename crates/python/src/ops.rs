@@ -76,7 +76,7 @@ fn rechunk(py: Python<'_>, e: &Expr, chunks: &Bound<'_, PyAny>) -> PyResult<Expr
 fn from_numpy(py: Python<'_>, array: &Bound<'_, PyAny>, chunks: Option<&Bound<'_, PyAny>>) -> PyResult<Expr> {
     let _here = Here::new(py);
     let chunks = chunks.map(chunks_from_py).transpose()?;
-    Ok(memory(py, array, chunks)?.into())
+    Ok(memory(array, chunks)?.into())
 }
 
 #[pyfunction]
@@ -86,7 +86,7 @@ fn fill(py: Python<'_>, value: &Bound<'_, PyAny>, dtype: &str, chunks: &Bound<'_
     let chunks = chunks_from_py(chunks)?;
     let value = match weak(value)? {
         Some(w) => Arg::Weak(w),
-        None => Arg::Array(memory(py, value, None)?),
+        None => Arg::Array(memory(value, None)?),
     };
     let constant = value.to_expr(dtype).or_raise(py)?;
     checked(py, Ok(elementwise::broadcast_to_chunks(&constant, &chunks)))
