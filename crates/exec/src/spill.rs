@@ -4,11 +4,13 @@
 //! its end. A file is removed as soon as its value is back in memory; whoever has it open keeps it alive through the handle. A
 //! process that is killed leaves its folders behind: the next run that spills into the same place removes them. It takes
 //! a folder for abandoned when no process has its number and nobody holds the lock on the `lock` file in it; the number
-//! alone would be wrong between containers that share a disk.
+//! alone would be wrong between containers that share a disk. Who removes a folder holds that lock meanwhile (and makes the
+//! file if there is none), and who makes one looks, once it holds the lock, whether the folder is still there: so a folder
+//! that is just being made is either left alone or given up and made anew.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::process;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -75,21 +77,42 @@ impl SpillFolder {
             return Ok(made.path.clone());
         }
         static FOLDERS: AtomicU64 = AtomicU64::new(0);
-        remove_abandoned(&self.parent);
-        let number = FOLDERS.fetch_add(1, Ordering::Relaxed);
-        let path = self.parent.join(format!("{PREFIX}{}-{number}", process::id()));
-        let error = |source| SpillError { doing: "create", path: path.clone(), source };
-        DirBuilder::new().mode(0o700).create(&path).map_err(error)?;
-        let lock = File::create_new(path.join(LOCK)).and_then(|lock| lock.lock().map(|()| lock));
-        match lock {
-            Ok(lock) => *made = Some(Made { path: path.clone(), _lock: lock }),
-            Err(source) => {
-                let _ = fs::remove_dir_all(&path);
-                return Err(error(source));
+        remove_abandoned(&self.parent, is_running);
+        loop {
+            let number = FOLDERS.fetch_add(1, Ordering::Relaxed);
+            let path = self.parent.join(format!("{PREFIX}{}-{number}", process::id()));
+            let error = |source| SpillError { doing: "create", path: path.clone(), source };
+            DirBuilder::new().mode(0o700).create(&path).map_err(error)?;
+            match claim(&path, File::create_new(path.join(LOCK))) {
+                Ok(Some(lock)) => {
+                    *made = Some(Made { path: path.clone(), _lock: lock });
+                    return Ok(path);
+                }
+                // Somebody who cannot see this process took the folder for abandoned. The next one has another name.
+                Ok(None) => {}
+                Err(source) => {
+                    let _ = fs::remove_dir_all(&path);
+                    return Err(error(source));
+                }
             }
         }
-        Ok(path)
     }
+}
+
+/// Locks a new folder's lock file. `None` if the folder was, or is being, removed by somebody else.
+fn claim(folder: &Path, lock: io::Result<File>) -> io::Result<Option<File>> {
+    let lock = match lock {
+        Ok(lock) => lock,
+        Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::AlreadyExists) => {
+            return Ok(None);
+        }
+        Err(e) => return Err(e),
+    };
+    // Waits for who is removing it.
+    lock.lock()?;
+    let ours = lock.metadata()?;
+    let there = fs::metadata(folder.join(LOCK));
+    Ok(there.is_ok_and(|there| there.dev() == ours.dev() && there.ino() == ours.ino()).then_some(lock))
 }
 
 impl Drop for SpillFolder {
@@ -122,22 +145,30 @@ impl Drop for SpilledFile {
     }
 }
 
+/// Whether a process of this number runs, as far as this process can see.
+fn is_running(pid: u32) -> bool {
+    Path::new("/proc").join(pid.to_string()).exists()
+}
+
 /// Removes folders of processes that were killed. What cannot be read or removed is left alone.
-fn remove_abandoned(parent: &Path) {
+fn remove_abandoned(parent: &Path, is_running: impl Fn(u32) -> bool) {
     let Ok(entries) = fs::read_dir(parent) else { return };
     for entry in entries.flatten() {
         let name = entry.file_name();
         let pid =
             name.to_str().and_then(|name| name.strip_prefix(PREFIX)).and_then(|rest| rest.split('-').next());
         let Some(pid) = pid.and_then(|pid| pid.parse::<u32>().ok()) else { continue };
-        if !Path::new("/proc").join(pid.to_string()).exists() && !is_locked(&entry.path().join(LOCK)) {
+        if is_running(pid) {
+            continue;
+        }
+        // Made if it is missing: nobody else can lock the folder while it is removed.
+        let lock = OpenOptions::new().append(true).create(true).mode(0o600).open(entry.path().join(LOCK));
+        if let Ok(lock) = lock
+            && lock.try_lock().is_ok()
+        {
             let _ = fs::remove_dir_all(entry.path());
         }
     }
-}
-
-fn is_locked(path: &Path) -> bool {
-    File::open(path).is_ok_and(|file| file.try_lock().is_err())
 }
 
 #[cfg(test)]
@@ -197,8 +228,55 @@ mod tests {
         fs::write(dead.join("7"), b"left").unwrap();
         let lock = File::create_new(elsewhere.join(LOCK)).unwrap();
         lock.lock().unwrap();
-        remove_abandoned(&parent);
+        remove_abandoned(&parent, is_running);
         assert!(!dead.exists() && elsewhere.exists() && alive.exists() && other.exists());
+        fs::remove_dir_all(&parent).unwrap();
+    }
+
+    /// What a process in another container sees: no process of any number.
+    fn nobody(_pid: u32) -> bool {
+        false
+    }
+
+    #[test]
+    fn a_folder_that_is_removed_while_it_is_made_is_not_used() {
+        let parent = scratch("race");
+        let folder = parent.join(format!("{PREFIX}4194997-0"));
+        // Removed before there is a lock file, then before it is locked.
+        fs::create_dir(&folder).unwrap();
+        remove_abandoned(&parent, nobody);
+        assert!(claim(&folder, File::create_new(folder.join(LOCK))).unwrap().is_none());
+        fs::create_dir(&folder).unwrap();
+        let lock = File::create_new(folder.join(LOCK));
+        remove_abandoned(&parent, nobody);
+        assert!(!folder.exists());
+        assert!(claim(&folder, lock).unwrap().is_none());
+        // Once it is claimed, nobody removes it.
+        fs::create_dir(&folder).unwrap();
+        let claimed = claim(&folder, File::create_new(folder.join(LOCK))).unwrap();
+        assert!(claimed.is_some());
+        remove_abandoned(&parent, nobody);
+        assert!(folder.exists());
+        fs::remove_dir_all(&parent).unwrap();
+    }
+
+    #[test]
+    fn folders_can_be_made_while_somebody_removes_what_looks_abandoned() {
+        let parent = scratch("storm");
+        let done = std::sync::atomic::AtomicBool::new(false);
+        std::thread::scope(|s| {
+            s.spawn(|| {
+                while !done.load(Ordering::Relaxed) {
+                    remove_abandoned(&parent, nobody);
+                }
+            });
+            for _ in 0..200 {
+                let folder = SpillFolder::new(parent.clone());
+                let file = folder.write(|to| to.write_all(b"tile").map(|()| true)).unwrap().unwrap();
+                assert_eq!(io::read_to_string(file.open().unwrap()).unwrap(), "tile");
+            }
+            done.store(true, Ordering::Relaxed);
+        });
         fs::remove_dir_all(&parent).unwrap();
     }
 }
