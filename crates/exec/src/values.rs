@@ -16,7 +16,7 @@
 //! goes. The last consumer gets the slot's own reference, so that it may write into the memory.
 
 use std::mem;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 
 use pantile_graph::{Graph, TaskId};
 use parking_lot::Mutex;
@@ -75,7 +75,13 @@ pub(crate) struct Values<V> {
     slots: Vec<Mutex<Slot<V>>>,
     /// Empty when nothing will be spilled.
     marks: Vec<AtomicU8>,
+    /// For each `GROUP` marks, how many are `Here`. Few tasks of a large graph have a value in memory at a time; a search for them
+    /// skips the groups without any.
+    here: Vec<AtomicU32>,
 }
+
+/// A search reads one count a group, and the marks of the groups that have any: least in all when both are about equally many.
+const GROUP: usize = 1024;
 
 impl<V: Clone> Values<V> {
     pub(crate) fn new(graph: &Graph, spills: bool) -> Values<V> {
@@ -90,7 +96,11 @@ impl<V: Clone> Values<V> {
             slots[output.0 as usize].get_mut().uses += 1;
         }
         let marks = if spills { graph.len() } else { 0 };
-        Values { slots, marks: (0..marks).map(|_| AtomicU8::new(Mark::NotMade as u8)).collect() }
+        Values {
+            slots,
+            marks: (0..marks).map(|_| AtomicU8::new(Mark::NotMade as u8)).collect(),
+            here: (0..marks.div_ceil(GROUP)).map(|_| AtomicU32::new(0)).collect(),
+        }
     }
 
     /// Whether anybody will take a value that is not made yet.
@@ -243,15 +253,31 @@ impl<V: Clone> Values<V> {
     }
 
     pub(crate) fn set_mark(&self, id: TaskId, mark: Mark) {
-        if let Some(slot) = self.marks.get(id.0 as usize) {
-            slot.store(mark as u8, Ordering::Relaxed);
+        let at = id.0 as usize;
+        let Some(slot) = self.marks.get(at) else { return };
+        // Counted before it is marked, and uncounted after: a search never skips a value that is marked.
+        let count = &self.here[at / GROUP];
+        if mark == Mark::Here {
+            count.fetch_add(1, Ordering::AcqRel);
+        }
+        if slot.swap(mark as u8, Ordering::AcqRel) == Mark::Here as u8 {
+            count.fetch_sub(1, Ordering::AcqRel);
         }
     }
 
     /// The tasks whose values may be in memory and may be spilled.
     pub(crate) fn here(&self) -> impl Iterator<Item = TaskId> {
         let here = |mark: &AtomicU8| mark.load(Ordering::Relaxed) == Mark::Here as u8;
-        self.marks.iter().enumerate().filter(move |(_, mark)| here(mark)).map(|(at, _)| TaskId(at as u32))
+        let marked = move |group: usize| {
+            let marks = self.marks.iter().enumerate().skip(group * GROUP).take(GROUP);
+            marks.filter(move |(_, mark)| here(mark)).map(|(at, _)| TaskId(at as u32))
+        };
+        self.groups_with_values().flat_map(marked)
+    }
+
+    fn groups_with_values(&self) -> impl Iterator<Item = usize> {
+        let counts = self.here.iter().enumerate();
+        counts.filter(|(_, count)| count.load(Ordering::Acquire) > 0).map(|(group, _)| group)
     }
 
     /// Drops all that is left; the answer is what it weighed. Nobody runs any more.
@@ -266,5 +292,59 @@ impl<V: Clone> Values<V> {
             }
         }
         freed
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use pantile_graph::{Layer, LayerId, TaskRef};
+
+    struct Flat(u32);
+
+    impl Layer for Flat {
+        fn len(&self) -> u32 {
+            self.0
+        }
+        fn inputs(&self, _index: u32, _out: &mut Vec<TaskRef>) {}
+        fn bytes(&self, _index: u32) -> u64 {
+            8
+        }
+        fn label(&self) -> &str {
+            "flat"
+        }
+    }
+
+    fn values(tasks: u32) -> Values<()> {
+        let layer: Box<dyn Layer> = Box::new(Flat(tasks));
+        let outputs: Vec<TaskRef> = (0..tasks).map(|index| TaskRef { layer: LayerId(0), index }).collect();
+        Values::new(&Graph::expand(&[layer], &outputs).unwrap(), true)
+    }
+
+    #[test]
+    fn a_search_for_values_looks_only_where_there_are_some() {
+        let values = values(1_000_000);
+        assert_eq!(values.here().count(), 0);
+        assert_eq!(values.groups_with_values().count(), 0);
+        for id in [3, 4, 700_001] {
+            values.put(TaskId(id), (), 8);
+        }
+        assert_eq!(values.here().map(|id| id.0).collect::<Vec<_>>(), [3, 4, 700_001]);
+        assert_eq!(values.groups_with_values().count(), 2, "of about a thousand");
+        values.set_mark(TaskId(4), Mark::Away);
+        values.set_mark(TaskId(700_001), Mark::Away);
+        assert_eq!(values.here().map(|id| id.0).collect::<Vec<_>>(), [3]);
+        assert_eq!(values.groups_with_values().count(), 1);
+    }
+
+    #[test]
+    fn marking_twice_counts_once() {
+        let values = values(2000);
+        for mark in [Mark::Here, Mark::Here, Mark::Fixed, Mark::Here, Mark::Away, Mark::Away, Mark::Here] {
+            values.set_mark(TaskId(1500), mark);
+            let marked = mark == Mark::Here;
+            assert_eq!(values.here().count(), usize::from(marked), "{mark:?}");
+            assert_eq!(values.groups_with_values().count(), usize::from(marked), "{mark:?}");
+        }
     }
 }
