@@ -22,6 +22,17 @@ MATMUL = """
     x = da.random.default_rng(0).random((12000, 12000), chunks=1000)
     work = x.dot(x).sum()
 """
+# Single tasks that no other thread can take over: the kernels themselves must stop.
+SVD = """
+    work = da.linalg.svd(da.random.default_rng(0).random((3000, 3000)).persist())[1].sum()
+"""
+SVD_OF_ONE_BLOCK = """
+    work = da.linalg.svd(da.random.default_rng(0).random((4500, 4500), chunks=-1).persist())[1].sum()
+"""
+DOT_OF_ONE_BLOCK = """
+    x = da.ones((7000, 7000), chunks=-1).persist()
+    work = x.dot(x).sum()
+"""
 PYTHON = """
     def spin(block):
         end = time.monotonic() + 20
@@ -78,14 +89,49 @@ INTERRUPT = """
 @pytest.mark.parametrize("executor", ["threads", "sync"])
 @pytest.mark.parametrize(
     "work",
-    [NATIVE, SMALL_TASKS, MATMUL, PYTHON, SMALL_PYTHON],
-    ids=["native", "small tasks", "matmul", "python", "small python"],
+    [NATIVE, SMALL_TASKS, MATMUL, SVD, SVD_OF_ONE_BLOCK, DOT_OF_ONE_BLOCK, PYTHON, SMALL_PYTHON],
+    ids=[
+        "native",
+        "small tasks",
+        "matmul",
+        "svd",
+        "svd of one block",
+        "dot of one block",
+        "python",
+        "small python",
+    ],
 )
 def test_control_comes_back_soon(work: str, executor: str, script: Script) -> None:
     done = script(INTERRUPT.format(work=work.strip()), PANTILE_EXECUTOR=executor)
     assert done.returncode == 0, done.stderr
     # Long before the end of the work.
     assert done.stdout.splitlines() == ["KeyboardInterrupt tasks left: True"] * 3
+
+
+PLANNING = """
+    import _thread, threading
+    import pantile.array as da
+    # Four million tasks take a while to plan: another thread must be able to say stop meanwhile, and the plan
+    # must not be made to its end, nor any task be run.
+    work = da.ones((2000, 2000), chunks=1).map_blocks(lambda block: ran.append(1) or block, dtype=float)
+    ran = []
+    planning = threading.Event()
+    def kick():
+        planning.wait()
+        _thread.interrupt_main()
+    threading.Thread(target=kick).start()
+    try:
+        planning.set()
+        work.persist()
+    except KeyboardInterrupt:
+        print("interrupted", len(ran))
+"""
+
+
+def test_planning_can_be_interrupted(script: Script) -> None:
+    done = script(PLANNING)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "interrupted 0\n"
 
 
 UNCAUGHT = """

@@ -36,6 +36,8 @@ pub enum ArrayError {
     Resource(String),
     /// Our mistake.
     Bug(String),
+    /// The run was stopped while the task ran. Whoever stopped it knows why.
+    Stopped,
     /// A Python function raised; the payload is the exception, opaque to this crate.
     Foreign(std::sync::Arc<dyn std::any::Any + Send + Sync>, String),
 }
@@ -67,7 +69,7 @@ impl ArrayError {
     /// The family: `"user"`, `"unsupported"`, `"resource"` or `"bug"`.
     pub fn family(&self) -> &'static str {
         match self {
-            ArrayError::User(..) | ArrayError::Foreign(..) => "user",
+            ArrayError::User(..) | ArrayError::Foreign(..) | ArrayError::Stopped => "user",
             ArrayError::Unsupported(_) => "unsupported",
             ArrayError::Resource(_) => "resource",
             ArrayError::Bug(_) => "bug",
@@ -82,6 +84,7 @@ impl fmt::Display for ArrayError {
                 f.write_str(text)
             }
             ArrayError::Bug(text) => write!(f, "{text}. This is a bug in Pantile: please report it"),
+            ArrayError::Stopped => f.write_str("the computation was stopped"),
             ArrayError::Foreign(_, text) => f.write_str(text),
         }
     }

@@ -8,9 +8,11 @@ use crate::error::{ArrayError, Result};
 use crate::expr::Origin;
 use crate::value::Value;
 use pantile_graph::{Layer, Runner, TaskRef};
+use pantile_linalg::{Question, Stopped, stoppable};
 use std::cell::Cell;
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 /// A layer that can run its tasks.
 pub trait PlanLayer: Layer {
@@ -58,8 +60,22 @@ impl Plan {
 
 /// Runs the tasks of a plan.
 pub struct PlanRunner<'a> {
-    /// The plan.
-    pub plan: &'a Plan,
+    plan: &'a Plan,
+    stopped: Arc<AtomicBool>,
+    question: Question,
+}
+
+impl<'a> PlanRunner<'a> {
+    /// A runner for one run. Dense kernels inside tasks stop when the run is stopped, or when `also` says so.
+    pub fn new(plan: &'a Plan, also: Option<Question>) -> PlanRunner<'a> {
+        let stopped = Arc::new(AtomicBool::new(false));
+        let set = Arc::clone(&stopped);
+        let question: Question = match also {
+            None => Arc::new(move || set.load(Relaxed)),
+            Some(also) => Arc::new(move || set.load(Relaxed) || also()),
+        };
+        PlanRunner { plan, stopped, question }
+    }
 }
 
 thread_local! {
@@ -142,13 +158,18 @@ impl Runner for PlanRunner<'_> {
     fn run(&self, task: TaskRef, inputs: &mut Vec<Value>) -> std::result::Result<Value, TaskError> {
         let layer = &self.plan.layers[task.layer.0 as usize];
         let _current = Current::enter(self.plan);
-        layer.run(task.index, inputs).map_err(|error| TaskError {
+        let ran = stoppable(&self.question, || layer.run(task.index, inputs));
+        ran.unwrap_or_else(|Stopped| Err(ArrayError::Stopped)).map_err(|error| TaskError {
             error,
             label: layer.label().to_string(),
             index: task.index,
             position: layer.position(task.index),
             origin: layer.origin().cloned(),
         })
+    }
+
+    fn stop(&self) {
+        self.stopped.store(true, Relaxed);
     }
 
     fn nbytes(&self, value: &Value) -> u64 {

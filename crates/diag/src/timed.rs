@@ -77,6 +77,10 @@ impl<R: Runner> Runner for Timed<'_, R> {
         self.inner.batch(body);
     }
 
+    fn stop(&self) {
+        self.inner.stop();
+    }
+
     fn nbytes(&self, value: &R::Value) -> u64 {
         self.inner.nbytes(value)
     }

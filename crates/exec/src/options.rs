@@ -48,7 +48,7 @@ impl CancelToken {
         CancelToken::default()
     }
 
-    /// Stops the runs: tasks that run are finished, no other is begun.
+    /// Stops the runs: no task is begun any more, and those that run are told (`Runner::stop`) and waited for.
     pub fn cancel(&self) {
         self.0.store(true, Ordering::Release);
     }

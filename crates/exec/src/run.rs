@@ -301,6 +301,7 @@ impl<'a, R: Runner> Run<'a, R> {
             }
         }
         self.stop.store(true, Ordering::SeqCst);
+        self.runner.stop();
         self.tell_caller();
     }
 

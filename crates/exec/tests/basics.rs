@@ -2,13 +2,13 @@
 
 mod common;
 
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use common::{Number, Numbers, graph, with_watchdog};
 use pantile_exec::{CancelToken, Executor, Options, Pool, RunError, run, run_with_stats};
-use pantile_graph::{Graph, Observer, TaskId, TaskRef, order};
+use pantile_graph::{Graph, Observer, Runner, TaskId, TaskRef, order};
 
 /// `n` sources, each with a successor, all of them needed by one last task.
 fn fan(n: u32) -> Graph {
@@ -138,6 +138,63 @@ fn cancelling_from_another_thread_stops_the_run() {
         assert!(begun.load(Ordering::SeqCst) <= 5 + threads, "{begun:?}");
         assert_eq!(runner.alive(), 0);
         canceller.join().unwrap();
+    });
+}
+
+/// Tasks that end only when the run says that it stops.
+#[derive(Default)]
+struct Endless {
+    running: AtomicUsize,
+    stopped: AtomicBool,
+}
+
+impl Runner for Endless {
+    type Value = ();
+    type Error = String;
+
+    fn run(&self, _task: TaskRef, _inputs: &mut Vec<()>) -> Result<(), String> {
+        self.running.fetch_add(1, Ordering::SeqCst);
+        while !self.stopped.load(Ordering::SeqCst) {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        Err("given up".into())
+    }
+    fn stop(&self) {
+        self.stopped.store(true, Ordering::SeqCst);
+    }
+    fn nbytes(&self, _value: &()) -> u64 {
+        0
+    }
+    fn spill(&self, _value: &(), _to: &mut dyn std::io::Write) -> std::io::Result<bool> {
+        Ok(false)
+    }
+    fn restore(&self, _file: std::fs::File, _len: u64) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn tasks_that_run_are_told_when_the_run_stops() {
+    with_watchdog(Duration::from_secs(60), || {
+        let pool = Pool::new(2).unwrap();
+        // So large that the calling thread leaves them to the pool and looks after the token.
+        let graph = graph("t0 = 0[0] bytes=4000000\nt1 = 0[1] bytes=4000000\nout t0 t1\n");
+        let runner = Arc::new(Endless::default());
+        let cancel = CancelToken::new();
+        let canceller = {
+            let (runner, cancel) = (Arc::clone(&runner), cancel.clone());
+            std::thread::spawn(move || {
+                while runner.running.load(Ordering::SeqCst) < 2 {
+                    std::thread::yield_now();
+                }
+                cancel.cancel();
+            })
+        };
+        let options =
+            Options { executor: Executor::Threads(&pool), cancel: Some(cancel), ..Options::default() };
+        let error = run(&graph, &order(&graph), &*runner, &options).unwrap_err();
+        canceller.join().unwrap();
+        assert!(matches!(error, RunError::Cancelled), "what the tasks say then is dropped: {error}");
     });
 }
 

@@ -43,6 +43,9 @@ pub enum GraphError {
         /// How many there may be.
         limit: u64,
     },
+    /// Whoever asked for the graph does not want it any more.
+    #[error("planning was stopped")]
+    Stopped,
     /// A graph file that does not parse.
     #[error("line {line}: {message}")]
     Syntax {
@@ -59,7 +62,7 @@ impl GraphError {
         match self {
             GraphError::Cycle { .. } | GraphError::UnknownTask { .. } => Family::Bug,
             GraphError::TooLarge { .. } => Family::Resource,
-            GraphError::Syntax { .. } => Family::User,
+            GraphError::Syntax { .. } | GraphError::Stopped => Family::User,
         }
     }
 }

@@ -22,12 +22,28 @@ impl Graph {
     where
         L: Deref<Target = dyn Layer + 'a>,
     {
+        Graph::expand_or_stop(layers, outputs, &mut || false)
+    }
+
+    /// As `expand`; `stopped` is asked every hundred thousand tasks or so.
+    ///
+    /// # Errors
+    /// As `expand`, and `GraphError::Stopped` when `stopped` says so.
+    pub fn expand_or_stop<'a, L>(
+        layers: &[L],
+        outputs: &[TaskRef],
+        stopped: &mut dyn FnMut() -> bool,
+    ) -> Result<Graph, GraphError>
+    where
+        L: Deref<Target = dyn Layer + 'a>,
+    {
         let mut walk = Walk {
             ids: layers.iter().map(|l| Ids::new(l.len())).collect(),
             layers,
             arena: Builder::new(),
             frames: Vec::new(),
             pending: Vec::new(),
+            stopped,
         };
         let mut output_ids = Vec::with_capacity(outputs.len());
         for &output in outputs {
@@ -43,6 +59,9 @@ impl Graph {
 const UNSEEN: u32 = 0;
 const OPEN: u32 = 1;
 const FIRST_ID: u32 = 2;
+
+/// After how many tasks somebody who waits for a graph or an order is asked whether to go on: some ten milliseconds.
+pub(crate) const ASK_EVERY: u32 = 1 << 17;
 
 /// From a layer's indices to ids.
 enum Ids {
@@ -105,6 +124,7 @@ struct Walk<'l, L> {
     arena: Builder,
     frames: Vec<Frame>,
     pending: Vec<TaskRef>,
+    stopped: &'l mut dyn FnMut() -> bool,
 }
 
 impl<'a, L> Walk<'_, L>
@@ -185,6 +205,9 @@ where
         let bytes = layer.bytes(task.index);
         let scratch = layer.scratch_bytes(task.index);
         let id = self.arena.push(task, bytes, scratch, inputs)?;
+        if id.0 % ASK_EVERY == ASK_EVERY - 1 && (self.stopped)() {
+            return Err(GraphError::Stopped);
+        }
         self.pending.truncate(start);
         self.ids[task.layer.0 as usize].set(task.index, id.0 + FIRST_ID, layer.len());
         Ok(id)

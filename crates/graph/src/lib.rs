@@ -19,7 +19,7 @@ pub use arena::{Graph, MAX_TASKS};
 pub use error::{Family, GraphError};
 pub use layer::{Layer, LayerId, TaskRef};
 pub use memory::{Peak, peak_memory, peak_memory_workers};
-pub use order::{Order, order, order_counted};
+pub use order::{Order, order, order_counted, order_or_stop};
 pub use run::{Observer, Runner};
 pub use text::parse;
 

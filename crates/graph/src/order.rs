@@ -24,6 +24,7 @@
 
 use std::cmp::Reverse;
 
+use crate::expand::ASK_EVERY;
 use crate::{Graph, TaskId};
 
 /// The order in which tasks should run: rank 0 first. Made by `order`.
@@ -82,20 +83,29 @@ pub fn order(graph: &Graph) -> Order {
 
 /// As `order`, with how many edges were followed, counting each time: what ordering cost, whatever the machine.
 pub fn order_counted(graph: &Graph) -> (Order, u64) {
-    let mut play = Play::new(graph);
+    ordered(graph, &mut || false).expect("nobody stops it")
+}
+
+/// As `order`; `stopped` is asked every hundred thousand tasks or so. `None` if it said so.
+pub fn order_or_stop(graph: &Graph, stopped: &mut dyn FnMut() -> bool) -> Option<Order> {
+    ordered(graph, stopped).map(|(order, _)| order)
+}
+
+fn ordered(graph: &Graph, stopped: &mut dyn FnMut() -> bool) -> Option<(Order, u64)> {
+    let mut play = Play::new(graph, stopped)?;
     // As if a last task needed all outputs: the first one that was asked for goes first, unless another needs far more.
     let outputs = play.narrow_first(graph.outputs());
     play.push_goals(&outputs);
-    play.descend();
+    play.descend()?;
     // A graph from a file may have tasks that no output needs; they come last.
     for id in graph.ids() {
         if play.nodes[id.0 as usize].rank == NOT_RUN {
             play.goals.push(id);
-            play.descend();
+            play.descend()?;
         }
     }
     let rank = play.nodes.iter().map(|node| node.rank).collect();
-    (Order { rank, sequence: play.sequence }, play.visits)
+    Some((Order { rank, sequence: play.sequence }, play.visits))
 }
 
 const NOT_RUN: u32 = u32::MAX;
@@ -134,6 +144,7 @@ const _: () = assert!(size_of::<Node>() == 64);
 
 struct Play<'g> {
     graph: &'g Graph,
+    stopped: &'g mut dyn FnMut() -> bool,
     nodes: Vec<Node>,
     sequence: Vec<TaskId>,
     /// Depth-first targets, the next one last.
@@ -151,9 +162,10 @@ struct Play<'g> {
 }
 
 impl<'g> Play<'g> {
-    fn new(graph: &'g Graph) -> Play<'g> {
+    fn new(graph: &'g Graph, stopped: &'g mut dyn FnMut() -> bool) -> Option<Play<'g>> {
         let mut play = Play {
             graph,
+            stopped,
             nodes: Vec::with_capacity(graph.len()),
             sequence: Vec::with_capacity(graph.len()),
             goals: Vec::new(),
@@ -164,15 +176,21 @@ impl<'g> Play<'g> {
             pass: 0,
             visits: 0,
         };
-        play.survey_inputs();
-        play.survey_consumers();
-        play
+        play.survey_inputs()?;
+        play.survey_consumers()?;
+        Some(play)
+    }
+
+    /// Whether to go on, after `done` tasks of a pass.
+    fn go_on(&mut self, done: u32) -> Option<()> {
+        (done % ASK_EVERY != ASK_EVERY - 1 || !(self.stopped)()).then_some(())
     }
 
     /// Inputs before consumers: counts, and what each subtree needs.
-    fn survey_inputs(&mut self) {
+    fn survey_inputs(&mut self) -> Option<()> {
         let graph = self.graph;
         for id in graph.ids() {
+            self.go_on(id.0)?;
             let inputs = graph.inputs(id);
             self.visits += inputs.len() as u64;
             let bytes = graph.bytes(id);
@@ -229,11 +247,13 @@ impl<'g> Play<'g> {
         for output in graph.outputs() {
             self.nodes[output.0 as usize].output = true;
         }
+        Some(())
     }
 
     /// Consumers before inputs: where chains end, and who lets go of what from the start.
-    fn survey_consumers(&mut self) {
+    fn survey_consumers(&mut self) -> Option<()> {
         for id in self.graph.ids().rev() {
+            self.go_on(id.0)?;
             let node = &mut self.nodes[id.0 as usize];
             node.unready = node.consumers;
             if node.output {
@@ -255,6 +275,7 @@ impl<'g> Play<'g> {
                 _ => {}
             }
         }
+        Some(())
     }
 
     /// The outputs, layers of tasks that reach little before layers of tasks that reach far more.
@@ -284,19 +305,20 @@ impl<'g> Play<'g> {
     }
 
     /// Reaches the goals, top first.
-    fn descend(&mut self) {
+    fn descend(&mut self) -> Option<()> {
         while let Some(&goal) = self.goals.last() {
             let node = &self.nodes[goal.0 as usize];
             if node.rank != NOT_RUN {
                 self.goals.pop();
             } else if node.missing == 0 {
                 self.goals.pop();
-                self.run(goal);
-                self.settle();
+                self.run(goal)?;
+                self.settle()?;
             } else {
                 self.push_missing(goal);
             }
         }
+        Some(())
     }
 
     /// Makes the missing inputs of `goal` the next goals.
@@ -324,28 +346,29 @@ impl<'g> Play<'g> {
     }
 
     /// Rules 1 to 3, until none applies.
-    fn settle(&mut self) {
+    fn settle(&mut self) -> Option<()> {
         loop {
             while let Some(id) = self.eager.pop() {
                 if self.nodes[id.0 as usize].rank == NOT_RUN {
-                    self.run(id);
+                    self.run(id)?;
                 }
             }
             // Latest first, like the goals: what was just made is what is best finished.
-            let Some(value) = self.fresh.pop() else { return };
+            let Some(value) = self.fresh.pop() else { return Some(()) };
             let goals = self.goals.len();
             self.complete(value);
             if self.goals.len() > goals {
                 // The other fresh values are looked at when these goals are reached, if they are still of interest.
-                return;
+                return Some(());
             }
         }
     }
 
     /// Gives `id` the next rank and sees what follows from it.
-    fn run(&mut self, id: TaskId) {
+    fn run(&mut self, id: TaskId) -> Option<()> {
         let graph = self.graph;
         let rank = self.sequence.len() as u32;
+        self.go_on(rank)?;
         self.sequence.push(id);
         self.nodes[id.0 as usize].rank = rank;
         let eager_before = self.eager.len();
@@ -395,6 +418,7 @@ impl<'g> Play<'g> {
         if node.unready > 0 && node.consumers > 1 {
             self.fresh.push(id);
         }
+        Some(())
     }
 
     fn became_ready(&mut self, id: TaskId) {

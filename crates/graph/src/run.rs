@@ -33,6 +33,10 @@ pub trait Runner: Send + Sync {
         body();
     }
 
+    /// The run has been stopped, by a failure or from outside: tasks that are running may give up, as what they return is
+    /// dropped. Called from any thread, perhaps more than once.
+    fn stop(&self) {}
+
     /// The memory that `value` holds on to, in bytes. Memory that somebody else owns (a user's array) counts as zero.
     fn nbytes(&self, value: &Self::Value) -> u64;
 

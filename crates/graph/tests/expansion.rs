@@ -3,7 +3,7 @@
 mod common;
 
 use common::Plan;
-use pantile_graph::{Family, Graph, GraphError, Layer, LayerId, TaskId, TaskRef, arena};
+use pantile_graph::{Family, Graph, GraphError, Layer, LayerId, TaskId, TaskRef, arena, order_or_stop};
 use proptest::prelude::*;
 
 #[test]
@@ -30,6 +30,54 @@ fn a_chain_of_a_million_does_not_use_the_stack() {
     plan.layer("chain", 1_000_000, 8, |i| if i == 0 { vec![] } else { vec![(0, i - 1)] });
     let layers = plan.graph(&[0]);
     assert_eq!(layers.len(), 1_000_000);
+}
+
+/// Planning asks now and then, and does not go on after a yes.
+#[test]
+fn planning_can_be_stopped() {
+    const TASKS: u32 = 1_000_000;
+    let chain = common::Made {
+        label: "chain",
+        len: TASKS,
+        bytes: 8,
+        inputs: Box::new(|i| if i == 0 { vec![] } else { vec![(0, i - 1)] }),
+    };
+    let layers = [&chain as &dyn Layer];
+    let last = [TaskRef::from((0, TASKS - 1))];
+    let mut asked = 0;
+    let mut never = || {
+        asked += 1;
+        false
+    };
+    let graph = Graph::expand_or_stop(&layers, &last, &mut never).unwrap();
+    let expanding = asked;
+    assert!((5..50).contains(&expanding), "{expanding}");
+    let mut asked = 0;
+    let mut never = || {
+        asked += 1;
+        false
+    };
+    assert!(order_or_stop(&graph, &mut never).is_some());
+    let ordering = asked;
+    assert!((15..150).contains(&ordering), "two surveys and the play: {ordering}");
+    for yes_from in 1..=expanding {
+        let mut asked = 0;
+        let mut soon = || {
+            asked += 1;
+            asked >= yes_from
+        };
+        assert_eq!(Graph::expand_or_stop(&layers, &last, &mut soon).unwrap_err(), GraphError::Stopped);
+        assert_eq!(asked, yes_from);
+    }
+    for yes_from in 1..=ordering {
+        let mut asked = 0;
+        let mut soon = || {
+            asked += 1;
+            asked >= yes_from
+        };
+        assert!(order_or_stop(&graph, &mut soon).is_none());
+        assert_eq!(asked, yes_from);
+    }
 }
 
 #[test]

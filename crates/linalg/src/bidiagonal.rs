@@ -18,6 +18,7 @@ use crate::gemm::mm;
 use crate::householder::{panel_width, reflect};
 use crate::mat::ColMat;
 use crate::scalar::{RealScalar, Scalar};
+use crate::stop::ask;
 use crate::team::{Team, with_team};
 use std::cell::UnsafeCell;
 
@@ -201,6 +202,7 @@ pub(crate) fn bidiagonalise<T: Field>(a: &mut ColMat<T>, vectors: bool, par: Par
         let job = |index| unsafe { portion(&*cell.0.get(), index) };
         with_team(par.degree(), &job, |team| {
             for g in start..start + nb {
+                ask();
                 // SAFETY: no portion runs here, and the pointers in the cell are the only way to the matrices now.
                 unsafe { panel_step(cell, team, &mut work, g, 2 * (g - start), &mut out) };
             }

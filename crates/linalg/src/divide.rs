@@ -14,6 +14,7 @@ use crate::gemm::mm;
 use crate::mat::ColMat;
 use crate::scalar::{RealScalar, Scalar};
 use crate::secular::{Root, corrected, root, singular_vectors};
+use crate::stop::{ask, join};
 use crate::svd::{by_faer, unscale};
 use crate::view::{MatMut, MatRef};
 
@@ -145,7 +146,7 @@ fn both<A: Send, B: Send>(
     a: impl FnOnce() -> A + Send,
     b: impl FnOnce() -> B + Send,
 ) -> (A, B) {
-    if shared { rayon_core::join(a, b) } else { (a(), b()) }
+    if shared { join(a, b) } else { (a(), b()) }
 }
 
 /// Decomposes the upper bidiagonal matrix of `n = d.len()` rows and as many columns, or one more with `extra`. `d`
@@ -162,6 +163,7 @@ fn node<R: Real>(
     vectors: bool,
     par: Par,
 ) -> Option<Vec<usize>> {
+    ask();
     // Each part anew: beside a large part, the squares of a small one could underflow.
     let mut e = e.to_vec();
     let exponent = normalise(d, &mut e);
@@ -385,11 +387,12 @@ fn deflate<R: Real>(
 
 /// The roots `from..to`.
 fn all_roots(d: &[f64], z: &[f64], from: usize, to: usize, shared: bool) -> Option<Vec<Root>> {
+    ask();
     if !shared || to - from < 32 {
         return (from..to).map(|i| root(d, z, i)).collect();
     }
     let at = from + (to - from) / 2;
-    let (a, b) = rayon_core::join(|| all_roots(d, z, from, at, shared), || all_roots(d, z, at, to, shared));
+    let (a, b) = join(|| all_roots(d, z, from, at, shared), || all_roots(d, z, at, to, shared));
     let mut a = a?;
     a.extend(b?);
     Some(a)
@@ -397,14 +400,13 @@ fn all_roots(d: &[f64], z: &[f64], from: usize, to: usize, shared: bool) -> Opti
 
 /// The corrected row's entries `from..to`.
 fn all_corrected(d: &[f64], z: &[f64], roots: &[Root], from: usize, to: usize, shared: bool) -> Vec<f64> {
+    ask();
     if !shared || to - from < 32 {
         return (from..to).map(|i| corrected(d, z, roots, i)).collect();
     }
     let at = from + (to - from) / 2;
-    let (mut a, b) = rayon_core::join(
-        || all_corrected(d, z, roots, from, at, shared),
-        || all_corrected(d, z, roots, at, to, shared),
-    );
+    let (mut a, b) =
+        join(|| all_corrected(d, z, roots, from, at, shared), || all_corrected(d, z, roots, at, to, shared));
     a.extend(b);
     a
 }
@@ -422,12 +424,13 @@ fn fill<R: Real>(
     if shared && roots.len() >= 32 {
         let at = roots.len() / 2;
         let ((ua, ub), (va, vb)) = (um.split_at_col(at), vm.split_at_col(at));
-        rayon_core::join(
+        join(
             || fill(d, z, &roots[..at], rows, ua, va, shared),
             || fill(d, z, &roots[at..], rows, ub, vb, shared),
         );
         return;
     }
+    ask();
     let (mut u, mut v) = (vec![0.0; d.len()], vec![0.0; d.len()]);
     for (column, &root) in roots.iter().enumerate() {
         singular_vectors(d, z, root, &mut u, &mut v);

@@ -6,11 +6,16 @@ use crate::bridge::{Field, Par, fmut, fref};
 use crate::error::{Error, Result};
 use crate::mat::{ColMat, Mat};
 use crate::scalar::Scalar;
+use crate::stop::{ask, join};
 use crate::view::{MatMut, MatRef};
 use faer::{Accum, Conj};
 
 /// Below this many multiplications a second thread costs more than it brings.
 const PARALLEL_THRESHOLD: usize = 96 * 96 * 96;
+
+/// On one thread a product is made in pieces of at most so many multiplications, some 10 ms of work, and may be stopped between
+/// two of them. Pieces are as near to cubes as the product allows: reading their operands costs next to nothing then.
+pub(crate) const PIECE: usize = 1 << 28;
 
 /// Checks the shapes of a product.
 pub(crate) fn check_product(
@@ -100,19 +105,7 @@ fn split<T: Field>(
         return;
     }
     if threads <= 1 || m.saturating_mul(n).saturating_mul(k) < PARALLEL_THRESHOLD {
-        let accum = if accumulate { Accum::Add } else { Accum::Replace };
-        let conj = |yes| if yes { Conj::Yes } else { Conj::No };
-        faer::linalg::matmul::matmul_with_conj(
-            fmut(dst),
-            accum,
-            fref(lhs),
-            conj(conj_lhs),
-            fref(rhs),
-            conj(conj_rhs),
-            alpha,
-            faer::Par::Seq,
-        );
-        return;
+        return pieces(dst, accumulate, alpha, (lhs, conj_lhs), (rhs, conj_rhs));
     }
     let left_threads = threads.div_ceil(2);
     let right_threads = threads - left_threads;
@@ -122,7 +115,7 @@ fn split<T: Field>(
         // A small result of long inner products: each side sums a part of them, then the parts are added.
         let at = cut(k);
         let mut part = ColMat::zeros(m, n);
-        rayon_core::join(
+        join(
             || {
                 let (l, r) = (lhs.sub(0, 0, m, at), rhs.sub(0, 0, at, n));
                 split(dst.rb_mut(), accumulate, alpha, (l, conj_lhs), (r, conj_rhs), left_threads)
@@ -137,7 +130,7 @@ fn split<T: Field>(
         let at = cut(m);
         let (top, bottom) = dst.split_at_row(at);
         let (l0, l1) = (lhs.sub(0, 0, at, k), lhs.sub(at, 0, m - at, k));
-        rayon_core::join(
+        join(
             || split(top, accumulate, alpha, (l0, conj_lhs), (rhs, conj_rhs), left_threads),
             || split(bottom, accumulate, alpha, (l1, conj_lhs), (rhs, conj_rhs), right_threads),
         );
@@ -145,11 +138,56 @@ fn split<T: Field>(
         let at = cut(n);
         let (left, right) = dst.split_at_col(at);
         let (r0, r1) = (rhs.sub(0, 0, k, at), rhs.sub(0, at, k, n - at));
-        rayon_core::join(
+        join(
             || split(left, accumulate, alpha, (lhs, conj_lhs), (r0, conj_rhs), left_threads),
             || split(right, accumulate, alpha, (lhs, conj_lhs), (r1, conj_rhs), right_threads),
         );
     }
+}
+
+/// A product on this thread.
+fn pieces<T: Field>(
+    mut dst: MatMut<'_, T>,
+    accumulate: bool,
+    alpha: T,
+    (lhs, conj_lhs): (MatRef<'_, T>, bool),
+    (rhs, conj_rhs): (MatRef<'_, T>, bool),
+) {
+    let (m, n, k) = (dst.nrows(), dst.ncols(), lhs.ncols());
+    if m.saturating_mul(n).saturating_mul(k) > PIECE {
+        let cut = |len: usize| len.div_ceil(2).next_multiple_of(48).min(len);
+        if k >= m.max(n) {
+            let at = cut(k);
+            let (l0, l1) = (lhs.sub(0, 0, m, at), lhs.sub(0, at, m, k - at));
+            let (r0, r1) = (rhs.sub(0, 0, at, n), rhs.sub(at, 0, k - at, n));
+            pieces(dst.rb_mut(), accumulate, alpha, (l0, conj_lhs), (r0, conj_rhs));
+            pieces(dst, true, alpha, (l1, conj_lhs), (r1, conj_rhs));
+        } else if m >= n {
+            let at = cut(m);
+            let (top, bottom) = dst.split_at_row(at);
+            pieces(top, accumulate, alpha, (lhs.sub(0, 0, at, k), conj_lhs), (rhs, conj_rhs));
+            pieces(bottom, accumulate, alpha, (lhs.sub(at, 0, m - at, k), conj_lhs), (rhs, conj_rhs));
+        } else {
+            let at = cut(n);
+            let (left, right) = dst.split_at_col(at);
+            pieces(left, accumulate, alpha, (lhs, conj_lhs), (rhs.sub(0, 0, k, at), conj_rhs));
+            pieces(right, accumulate, alpha, (lhs, conj_lhs), (rhs.sub(0, at, k, n - at), conj_rhs));
+        }
+        return;
+    }
+    ask();
+    let accum = if accumulate { Accum::Add } else { Accum::Replace };
+    let conj = |yes| if yes { Conj::Yes } else { Conj::No };
+    faer::linalg::matmul::matmul_with_conj(
+        fmut(dst),
+        accum,
+        fref(lhs),
+        conj(conj_lhs),
+        fref(rhs),
+        conj(conj_rhs),
+        alpha,
+        faer::Par::Seq,
+    );
 }
 
 /// `dst += src`

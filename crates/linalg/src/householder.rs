@@ -10,6 +10,7 @@ use crate::bridge::{Field, Par, norm};
 use crate::gemm::mm;
 use crate::mat::{ColMat, Mat};
 use crate::scalar::{RealScalar, Scalar};
+use crate::stop::ask;
 use crate::view::{MatMut, MatRef};
 
 /// Which of Q and its adjoint to apply.
@@ -221,6 +222,7 @@ impl<T: Field> Wy<T> {
         let mut v = ColMat::zeros(m, k);
         let mut t = ColMat::zeros(width, k);
         for j in (0..k).step_by(width.max(1)) {
+            ask();
             let nb = width.min(k - j);
             let (left, right) = a.as_mut().sub(j, 0, m - j, n).split_at_col(j + nb);
             let mut part = left.sub(0, j, m - j, nb);

@@ -5,6 +5,8 @@
 //! returned as a row-major [`Mat`] (factorisations). Shapes with a zero are handled as NumPy handles them; singular or
 //! non-finite input is an [`Error`], never a panic or an endless loop.
 //!
+//! Kernels that run under [`stoppable`] can be stopped between two steps.
+//!
 //! The crate knows nothing of chunks, graphs or Python. It is the only one that names `faer`, and no public item shows
 //! it. Methods for arrays that no memory holds are built by the caller from [`qr_r_only`], [`tsqr_merge`] (tall and
 //! skinny) and the tile kernels [`geqrt`] and [`tsqrt`] (chunked in both directions).
@@ -25,6 +27,7 @@ mod matmul_int;
 mod qr;
 mod scalar;
 mod secular;
+mod stop;
 mod svd;
 mod tall;
 mod team;
@@ -43,6 +46,7 @@ pub use lu::{Lu, Trans};
 pub use mat::Mat;
 pub use matmul_int::{IntElem, matmul_int};
 pub use scalar::{RealScalar, Scalar};
+pub use stop::{Question, Stopped, stoppable};
 pub use svd::Svd;
 pub use tile::{GeReflectors, TsReflectors, apply_geqrt, apply_tsqrt, geqrt, tsqrt};
 pub use view::{MatMut, MatRef};

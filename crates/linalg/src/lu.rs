@@ -5,9 +5,10 @@
 
 use crate::bridge::{Field, Par, fmut, fref};
 use crate::error::{Error, Result, square};
-use crate::gemm::mm;
+use crate::gemm::{PIECE, mm};
 use crate::mat::{ColMat, Mat};
 use crate::scalar::{RealScalar, Scalar};
+use crate::stop::ask;
 use crate::view::{MatMut, MatRef};
 use faer::Conj;
 use faer::linalg::triangular_solve as tri;
@@ -75,6 +76,7 @@ fn eliminate<T: Field>(mut a: MatMut<'_, T>, pivots: &mut [usize], par: Par) {
         // Columns beyond the last pivot exist in a wide matrix only, where m is one: nothing is below to update.
         return;
     }
+    ask();
     let k1 = k / 2;
     eliminate(a.rb_mut().sub(0, 0, m, k1), &mut pivots[..k1], par);
     let (left, mut right) = a.rb_mut().split_at_col(k1);
@@ -202,12 +204,19 @@ pub(crate) fn solve_triangular<T: Field>(
             Trans::Transpose => (a.transpose(), !lower, Conj::No),
             Trans::Adjoint => (a.transpose(), !lower, Conj::Yes),
         };
-        let (a, rhs, par) = (fref(a), fmut(x.as_mut()), par.to_faer());
-        match (lower, unit_diagonal) {
-            (true, false) => tri::solve_lower_triangular_in_place_with_conj(a, conj, rhs, par),
-            (true, true) => tri::solve_unit_lower_triangular_in_place_with_conj(a, conj, rhs, par),
-            (false, false) => tri::solve_upper_triangular_in_place_with_conj(a, conj, rhs, par),
-            (false, true) => tri::solve_unit_upper_triangular_in_place_with_conj(a, conj, rhs, par),
+        let par = par.to_faer();
+        // The columns are independent; between pieces of them the work may be stopped.
+        let width = (PIECE / n.saturating_mul(n)).max(48);
+        for first in (0..b.ncols()).step_by(width) {
+            ask();
+            let columns = x.as_mut().sub(0, first, n, width.min(b.ncols() - first));
+            let (a, rhs) = (fref(a), fmut(columns));
+            match (lower, unit_diagonal) {
+                (true, false) => tri::solve_lower_triangular_in_place_with_conj(a, conj, rhs, par),
+                (true, true) => tri::solve_unit_lower_triangular_in_place_with_conj(a, conj, rhs, par),
+                (false, false) => tri::solve_upper_triangular_in_place_with_conj(a, conj, rhs, par),
+                (false, true) => tri::solve_unit_upper_triangular_in_place_with_conj(a, conj, rhs, par),
+            }
         }
     }
     Ok(x.to_mat())

@@ -4,6 +4,7 @@
 use crate::bridge::Par;
 use crate::error::Result;
 use crate::gemm::check_product;
+use crate::stop::{ask, join};
 use crate::view::{MatMut, MatRef};
 
 /// The element types of [`matmul_int`].
@@ -83,7 +84,7 @@ fn divide<T: IntElem>(
     let left_threads = threads.div_ceil(2);
     let at = m * left_threads / threads;
     let (top, bottom) = dst.split_at_row(at);
-    rayon_core::join(
+    join(
         || divide(top, accumulate, lhs.sub(0, 0, at, k), rhs, left_threads),
         || divide(bottom, accumulate, lhs.sub(at, 0, m - at, k), rhs, threads - left_threads),
     );
@@ -107,6 +108,7 @@ fn blocked<T: IntElem>(mut dst: MatMut<'_, T>, accumulate: bool, lhs: MatRef<'_,
             MatMut::from_slice(&mut packed[..inner * width], inner, width)
                 .copy_from(rhs.sub(p0, j0, inner, width));
             for i in 0..m {
+                ask();
                 let acc = &mut acc[..width];
                 for (j, slot) in acc.iter_mut().enumerate() {
                     *slot = dst.at(i, j0 + j);

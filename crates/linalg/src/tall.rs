@@ -16,6 +16,7 @@
 use crate::columns::{Lanes, Plain};
 use crate::mat::Mat;
 use crate::scalar::{RealScalar, Scalar};
+use crate::stop::ask;
 use crate::view::MatRef;
 
 /// Columns in a group of reflections.
@@ -338,6 +339,7 @@ unsafe fn reduce<V: Lanes, const H: usize>(
     // SAFETY: columns below stay under `ld`, rows of the source under its number of rows; see the assertion.
     unsafe {
         for first in (0..a.nrows).step_by(height) {
+            ask();
             pack(a, first, height.min(a.nrows - first), panel, height);
             for j in (0..n).step_by(GROUP) {
                 let x = panel.add(j * height);

@@ -23,16 +23,18 @@ use pantile_array::source::{MemorySource, Source};
 use pantile_array::{Expr as Node, Kind, Value, pool};
 use pantile_diag::waits;
 use pantile_exec::{Executor, Options, Pool, check_fits, run_with_stats};
-use pantile_graph::{Graph, Order, Runner, order, peak_memory_workers};
+use pantile_graph::{Family, Graph, GraphError, Order, Runner, order, order_or_stop, peak_memory_workers};
 use pantile_jit::backend::CompileError;
 use pantile_jit::ir::{FuncId, Module};
 use pantile_jit::{Backend, Executable};
 use pantile_jit_llvm::{LlvmBackend, LlvmOptions};
+use pantile_linalg::Question;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PySlice, PyTuple};
 use smallvec::SmallVec;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
 
 pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_function(wrap_pyfunction!(compute, m)?)?;
@@ -161,15 +163,13 @@ fn llvm_options() -> LlvmOptions {
 /// Runs a plan with the GIL released, and gives the outputs' values.
 fn run_plan(py: Python<'_>, plan: &Plan, options: &RunOptions, reserved: u64) -> PyResult<Vec<Value>> {
     backend();
-    let graph = Graph::expand(&plan.graph_layers(), &plan.output_tasks())
-        .map_err(|e| array_error(py, ArrayError::bug(e.to_string())))?;
-    let order = order(&graph);
+    let (graph, order) = expand_and_order(py, plan)?;
     let limit = options.limit.map(|l| left_for_blocks(l).saturating_sub(reserved));
     if let Some(limit) = options.limit {
         pool::set_capacity(left_for_blocks(limit));
     }
     if let Some(limit) = limit {
-        check_fits(&graph, &order, limit, options.spill_dir.is_some()).map_err(|e| {
+        py.detach(|| check_fits(&graph, &order, limit, options.spill_dir.is_some())).map_err(|e| {
             let whole = options.limit.unwrap_or(limit);
             let mut text = e.to_string();
             if whole != limit {
@@ -186,11 +186,14 @@ fn run_plan(py: Python<'_>, plan: &Plan, options: &RunOptions, reserved: u64) ->
         let labels: Vec<String> = plan.layers.iter().map(|l| l.label().to_string()).collect();
         Arc::new(move |task| format!("{}-{}[{}]", labels[task.layer.0 as usize], task.layer.0, task.index))
     })?;
-    let mut setting = Setting { options, limit, watching, number: plan.number() };
+    let signal = Signal::default();
+    // While this thread runs a task itself, nobody else looks after signals: the task's kernels do.
+    let runner = PlanRunner::new(plan, Some(signals_seen(Arc::clone(&signal))));
+    let mut setting = Setting { options, limit, watching, number: plan.number(), signal };
     if setting.watching.is_recorded() {
         setting.watching.describe(layer_rows(plan, &graph));
     }
-    run_graph(py, &graph, &order, PlanRunner { plan }, setting, shown, |e| task_error(py, e))
+    run_graph(py, &graph, &order, runner, setting, shown, |e| task_error(py, e))
 }
 
 /// How one graph is run.
@@ -202,7 +205,12 @@ pub struct Setting<'a> {
     pub watching: Watching,
     /// Tells this run's calls of Python functions from those of others.
     pub number: usize,
+    /// What a signal handler raised while it ran.
+    pub signal: Signal,
 }
+
+/// What a signal handler raised.
+pub type Signal = Arc<parking_lot::Mutex<Option<PyErr>>>;
 
 /// Runs a graph with the GIL released, and gives the values of its outputs. `show` makes Python's view of a value for those who
 /// watch, `task_error` an exception of a task's error.
@@ -218,10 +226,9 @@ pub fn run_graph<R: Runner>(
 where
     R::Error: std::fmt::Display,
 {
-    let Setting { options, limit, watching, number } = setting;
+    let Setting { options, limit, watching, number, signal } = setting;
     let threads = if options.sync { None } else { Some(options.pool()?) };
     let runner = watching.runner(runner, show);
-    let signal: parking_lot::Mutex<Option<PyErr>> = parking_lot::Mutex::new(None);
     let result = py.detach(|| {
         let interrupted = || {
             Python::attach(|py| match py.check_signals() {
@@ -245,7 +252,8 @@ where
         run_with_stats(graph, order, &runner, &options)
     });
     drop(runner);
-    let result = match (result.0, signal.into_inner()) {
+    let raised = signal.lock().take();
+    let result = match (result.0, raised) {
         // What the user's signal handler raised, whichever task noticed first.
         (Err(_), Some(raised)) => Err(raised),
         (result, _) => result.map_err(|e| run_error(py, e, task_error)),
@@ -287,6 +295,55 @@ fn layer_rows(plan: &Plan, graph: &Graph) -> Vec<LayerRow> {
         row.bytes += graph.bytes(id);
     }
     rows
+}
+
+/// The graph of a plan, and its order, made with the GIL released; a signal handler that raises ends it.
+fn expand_and_order(py: Python<'_>, plan: &Plan) -> PyResult<(Graph, Order)> {
+    let mut raised = None;
+    let planned = py.detach(|| {
+        let mut signalled = || {
+            Python::attach(|py| {
+                raised = py.check_signals().err();
+                raised.is_some()
+            })
+        };
+        let graph = Graph::expand_or_stop(&plan.graph_layers(), &plan.output_tasks(), &mut signalled)?;
+        let order = order_or_stop(&graph, &mut signalled).ok_or(GraphError::Stopped)?;
+        Ok((graph, order))
+    });
+    planned.map_err(|e: GraphError| match raised {
+        Some(raised) => raised,
+        None if e.family() == Family::Resource => MemoryLimitError::new_err(e.to_string()),
+        None => array_error(py, ArrayError::bug(e.to_string())),
+    })
+}
+
+/// Asks Python for signals, on the thread that calls this and at most every 20 ms. Once a handler has raised, what it raised is
+/// kept and the answer stays yes.
+fn signals_seen(signal: Signal) -> Question {
+    let caller = std::thread::current().id();
+    let asked = parking_lot::Mutex::new(Instant::now());
+    Arc::new(move || {
+        if std::thread::current().id() != caller {
+            return false;
+        }
+        if signal.lock().is_some() {
+            return true;
+        }
+        {
+            let mut asked = asked.lock();
+            if asked.elapsed() < Duration::from_millis(20) {
+                return false;
+            }
+            *asked = Instant::now();
+        }
+        let raised = Python::attach(|py| py.check_signals().err());
+        let seen = raised.is_some();
+        if seen {
+            *signal.lock() = raised;
+        }
+        seen
+    })
 }
 
 /// What of the process' limit is left for blocks: the interpreter, its modules and the user's own arrays are there already, and a

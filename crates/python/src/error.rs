@@ -74,6 +74,8 @@ pub fn array_error(py: Python<'_>, e: ArrayError) -> PyErr {
         ArrayError::Unsupported(_) => UnsupportedError::new_err(text),
         ArrayError::Resource(_) => MemoryLimitError::new_err(text),
         ArrayError::Bug(_) => InternalError::new_err(text),
+        // Seen only by whoever stopped the run, who has something better to say.
+        ArrayError::Stopped => PyKeyboardInterrupt::new_err(()),
         ArrayError::Foreign(payload, _) => match payload.downcast_ref::<Raised>() {
             Some(raised) => PyErr::from_value(raised.0.bind(py).clone()),
             None => PyRuntimeError::new_err(text),

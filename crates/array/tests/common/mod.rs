@@ -60,7 +60,7 @@ pub fn task_counts(outputs: &[Expr]) -> BTreeMap<String, usize> {
 pub fn run(outputs: &[Expr]) -> Result<Run, TaskError> {
     let plan = plan(outputs);
     let graph = Graph::expand(&plan.graph_layers(), &plan.output_tasks()).expect("the graph expands");
-    let runner = PlanRunner { plan: &plan };
+    let runner = PlanRunner::new(&plan, None);
     let mut uses = vec![0usize; graph.len()];
     for id in graph.ids() {
         for input in graph.inputs(id) {

@@ -74,7 +74,7 @@ pub fn blocks(expr: &Expr) -> Result<Vec<Block>, TaskError> {
 /// The blocks of all outputs of a plan, one after the other.
 pub fn run_plan(plan: &Plan) -> Result<Vec<Block>, TaskError> {
     let graph = Graph::expand(&plan.graph_layers(), &plan.output_tasks()).expect("the graph expands");
-    let runner = PlanRunner { plan };
+    let runner = PlanRunner::new(plan, None);
     let mut values: Vec<Option<Value>> = vec![None; graph.len()];
     let mut uses = vec![0usize; graph.len()];
     for id in graph.ids() {

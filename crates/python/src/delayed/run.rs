@@ -4,7 +4,7 @@ use super::collect::Collected;
 use super::node::{Delayed, Kind};
 use super::pack::{Packed, fingerprint, unpack};
 use super::value::Object;
-use crate::compute::{RunOptions, Setting, run_graph};
+use crate::compute::{RunOptions, Setting, Signal, run_graph};
 use crate::error::InternalError;
 use crate::interrupt::InCall;
 use crate::processes::{Functions, Workers, call};
@@ -143,7 +143,13 @@ impl DelayedGraph {
             failed: AtomicBool::new(false),
         };
         let number = runner.number();
-        let setting = Setting { options: &options, limit: options.limit_for_values(), watching, number };
+        let setting = Setting {
+            options: &options,
+            limit: options.limit_for_values(),
+            watching,
+            number,
+            signal: Signal::default(),
+        };
         let show = |py: Python<'_>, value: &Object| value.get(py).map(Bound::unbind);
         let failed = |error: CallError| error.into_err(py, &self.nodes.nodes);
         let values = run_graph(py, &graph, &order, runner, setting, show, failed)?;
