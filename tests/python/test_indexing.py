@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pantile.array as da
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from pantile import UnsupportedError
 from tests.python.helpers import arrays, check, cuts, lazy, same_error
 
 DTYPES = ("?", "i4", "f4", "c16")
@@ -48,6 +49,36 @@ def test_positions_along_one_axis(data) -> None:
     key = (slice(None),) * axis + (positions,)
     check(a[key], x[key])
     check(da.take(a, positions, axis), np.take(x, positions, axis))
+
+
+@settings(max_examples=250)
+@given(data=st.data())
+def test_an_index_array_beside_every_other_kind_of_entry(data) -> None:
+    """NumPy moves the axis to the front where an entry, be it an ellipsis for no axis, separates it from an integer."""
+    x, a = data.draw(
+        lazy(dtypes=("i4",), shape=hnp.array_shapes(min_dims=2, max_dims=4, min_side=2, max_side=3))
+    )
+    entry = st.sampled_from([0, 1, -1, slice(None), slice(None, None, -1), None])
+    count = data.draw(st.integers(0, x.ndim - 1))
+    key = data.draw(st.lists(entry, min_size=count, max_size=count))
+    key.insert(data.draw(st.integers(0, len(key))), data.draw(st.sampled_from([[0, 1], [1, 1, 0], [1]])))
+    if data.draw(st.booleans()):
+        key.insert(data.draw(st.integers(0, len(key))), ...)
+    advanced = [i for i, k in enumerate(key) if isinstance(k, (int, list))]
+    if advanced[-1] - advanced[0] == len(advanced) - 1:
+        check(a[tuple(key)], x[tuple(key)])
+    else:
+        with pytest.raises(UnsupportedError, match="front"):
+            a[tuple(key)]
+
+
+def test_an_ellipsis_for_no_axis_separates() -> None:
+    x = np.arange(8).reshape(2, 2, 2)
+    a = da.from_array(x)
+    assert x[:, 1, ..., [0, 1]].tolist() == [[2, 6], [3, 7]]  # not x[:, 1, [0, 1]]
+    for key in [(slice(None), 1, ..., [0, 1]), (slice(None), [0, 1], ..., 1), (1, ..., [[0], [1]])]:
+        with pytest.raises(UnsupportedError, match="front"):
+            a[key]
 
 
 @given(data=st.data())

@@ -99,6 +99,7 @@ fn is_fancy(index: &Index) -> bool {
 /// Assignment through one index array along one axis, beside basic indices: the part that the latter mean is changed along the
 /// axis, and assigned.
 fn assign_along(e: &Expr, indices: &[Index], value: &Arg) -> Result<Expr> {
+    let moves = numpy_would_move(indices);
     let indices = expand_ellipsis(e, indices)?;
     let fancy: Vec<usize> = (0..indices.len()).filter(|&k| is_fancy(&indices[k])).collect();
     let &[k] = fancy.as_slice() else {
@@ -108,7 +109,7 @@ fn assign_along(e: &Expr, indices: &[Index], value: &Arg) -> Result<Expr> {
                 .into(),
         ));
     };
-    if indices.iter().any(|i| matches!(i, Index::Int(_))) && numpy_would_move(&indices, k) {
+    if indices.iter().any(|i| matches!(i, Index::Int(_))) && moves {
         return Err(ArrayError::Unsupported(
             "an integer and an index array separated by a slice: NumPy moves the axis to the front; assign in two steps"
                 .into(),

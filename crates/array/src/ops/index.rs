@@ -39,6 +39,7 @@ pub enum Index {
 /// # Errors
 /// `IndexError` for positions out of range, too many indices, masks of another length; unsupported combinations.
 pub fn index(e: &Expr, indices: &[Index]) -> Result<Expr> {
+    let moved = numpy_would_move(indices);
     let indices = expand_ellipsis(e, indices)?;
     if let [Index::Mask(mask)] = indices.as_slice()
         && mask.ndim() == 0
@@ -72,9 +73,11 @@ pub fn index(e: &Expr, indices: &[Index]) -> Result<Expr> {
         let axis = indices[..k].iter().filter(|i| !matches!(i, Index::Int(_))).count();
         let original = indices[..k].iter().filter(|i| !matches!(i, Index::NewAxis)).count();
         let crossed = indices.iter().any(|i| matches!(i, Index::Int(_)));
-        if crossed && numpy_would_move(&indices, k) {
+        if crossed && moved {
             return Err(ArrayError::Unsupported(
-                "an integer and an index array separated by a slice: NumPy moves the axis to the front; index in two steps".into(),
+                "an integer and an index array separated by a slice, an ellipsis or a new axis: NumPy moves the axis to the \
+                 front; index in two steps"
+                    .into(),
             ));
         }
         out = match &indices[k] {
@@ -96,17 +99,16 @@ pub fn index(e: &Expr, indices: &[Index]) -> Result<Expr> {
     Ok(out)
 }
 
-/// NumPy puts the fancy axis first when an integer (which counts as an index array then) is not next to it.
-pub(super) fn numpy_would_move(indices: &[Index], k: usize) -> bool {
-    let first = indices
-        .iter()
-        .position(|i| matches!(i, Index::Int(_) | Index::Take(_) | Index::Flags(..) | Index::Mask(_)))
-        .unwrap_or(k);
-    let last = indices
-        .iter()
-        .rposition(|i| matches!(i, Index::Int(_) | Index::Take(_) | Index::Flags(..) | Index::Mask(_)))
-        .unwrap_or(k);
-    indices[first..=last].iter().any(|i| matches!(i, Index::Slice(..) | Index::NewAxis))
+/// NumPy puts the fancy axis first when an integer (which counts as an index array then) is not next to it. An ellipsis
+/// between them counts even where it stands for no axis, so this looks at the entries as they were given.
+pub(super) fn numpy_would_move(indices: &[Index]) -> bool {
+    let advanced =
+        |i: &Index| matches!(i, Index::Int(_) | Index::Take(_) | Index::Flags(..) | Index::Mask(_));
+    let (Some(first), Some(last)) = (indices.iter().position(advanced), indices.iter().rposition(advanced))
+    else {
+        return false;
+    };
+    indices[first..=last].iter().any(|i| !advanced(i))
 }
 
 pub(super) fn expand_ellipsis(e: &Expr, indices: &[Index]) -> Result<Vec<Index>> {
