@@ -139,6 +139,56 @@ def test_python_integers_that_do_not_fit() -> None:
         x + 300
 
 
+BEYOND = [2**127, 2**127 - 1, -(2**127), -(2**127) - 1, 2**200, -(2**200), 10**300]
+
+
+@pytest.mark.parametrize("number", [*BEYOND, 10**400, -(10**400)], ids=lambda n: f"{n.bit_length()} {n > 0}")
+@pytest.mark.parametrize("dtype", ["u1", "i4", "i8", "u8", "f2", "f4", "f8", "c8", "c16"])
+def test_python_integers_beyond_128_bits(dtype: str, number: int) -> None:
+    x = np.array([1, 3], dtype)
+    a = da.from_array(x)
+    forms = [
+        lambda m, v: v + number,
+        lambda m, v: v / number,
+        lambda m, v: v == number,
+        lambda m, v: m.maximum(v, number),
+        lambda m, v: m.where(v == 1, v, number),
+    ]
+    if np.dtype(dtype).kind != "c":
+        forms += [lambda m, v: v < number, lambda m, v: m.less_equal(number, v)]
+    for form in forms:
+        try:
+            expected = form(np, x)
+        except OverflowError:
+            with pytest.raises(OverflowError):
+                form(da, a)
+        else:
+            check(form(da, a), expected)
+
+
+def test_python_integers_beyond_every_dtype() -> None:
+    x = np.array([2.0**200, 1.0])
+    assert (da.from_array(x) == 2**200).compute().tolist() == [True, False]
+    check(da.ones(2).sum(initial=2**200), np.ones(2).sum(initial=2**200))
+    check(da.full(2, 2**200, dtype="f8"), np.full(2, 2**200, "f8"))
+    assert da.logical_and(da.ones(2), 2**200).compute().all()
+    with pytest.raises(OverflowError, match="beyond 128 bits out of bounds for int32"):
+        da.ones(2, dtype="i4") + 2**200
+    with pytest.raises(OverflowError, match="int too large to convert to float"):
+        da.ones(2) + 10**400
+    with pytest.raises(IndexError):
+        da.ones(2)[2**70]
+
+
+@pytest.mark.parametrize("name", ["logical_and", "logical_or", "logical_xor"])
+@pytest.mark.parametrize("dtype", ["?", "i4", "f8", "c16"])
+@pytest.mark.parametrize("number", [0j, 1j, -2.5j, 1 + 0j, complex(0, np.nan)], ids=str)
+def test_the_truth_of_a_complex_number(name: str, dtype: str, number: complex) -> None:
+    x = np.array([0, 1], dtype)
+    check(getattr(da, name)(da.from_array(x), number), getattr(np, name)(x, number))
+    check(getattr(da, name)(number, da.from_array(x)), getattr(np, name)(number, x))
+
+
 def test_in_place_operators_rebind_one_handle() -> None:
     x = da.arange(4, chunks=2)
     before = x + 0

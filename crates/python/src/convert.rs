@@ -39,10 +39,11 @@ pub fn weak(v: &Bound<'_, PyAny>) -> PyResult<Option<Weak>> {
         return Ok(Some(Weak::Bool(v.extract()?)));
     }
     if v.is_exact_instance_of::<PyInt>() {
-        let wide = v
-            .extract::<i128>()
-            .unwrap_or_else(|_| if v.lt(0).unwrap_or(false) { i128::MIN } else { i128::MAX });
-        return Ok(Some(Weak::Int(wide)));
+        if let Ok(v) = v.extract::<i128>() {
+            return Ok(Some(Weak::Int(v)));
+        }
+        let infinite = || PyResult::Ok(if v.lt(0)? { f64::NEG_INFINITY } else { f64::INFINITY });
+        return Ok(Some(Weak::Huge(v.extract::<f64>().or_else(|_| infinite())?)));
     }
     if v.is_exact_instance_of::<PyFloat>() {
         return Ok(Some(Weak::Float(v.extract()?)));
@@ -147,7 +148,9 @@ fn index_entry(k: &Bound<'_, PyAny>, out: &mut Vec<Index>) -> PyResult<()> {
         ));
     } else if !k.is_instance_of::<PyList>() && k.hasattr(intern!(py, "__index__"))? && !is_array(k)? {
         let i = k.call_method0(intern!(py, "__index__"))?;
-        out.push(Index::Int(i.extract()?));
+        let position =
+            i.extract().map_err(|_| PyIndexError::new_err("cannot fit 'int' into an index-sized integer"))?;
+        out.push(Index::Int(position));
     } else {
         out.push(array_entry(k)?);
     }

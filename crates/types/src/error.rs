@@ -85,9 +85,9 @@ pub enum TypeError {
         b: DType,
     },
     /// A Python integer meets a data type that cannot hold it.
-    #[error("Python integer {value} out of bounds for {dtype}")]
+    #[error("Python integer {} out of bounds for {dtype}", integer_text(*.value))]
     IntegerOutOfBounds {
-        /// The integer.
+        /// The integer. The ends of the range stand for whatever is beyond it.
         value: i128,
         /// The data type that was to hold it.
         dtype: DType,
@@ -160,6 +160,14 @@ pub enum TypeError {
         /// Why.
         reason: &'static str,
     },
+}
+
+fn integer_text(value: i128) -> String {
+    match value {
+        i128::MAX => "beyond 128 bits".to_owned(),
+        i128::MIN => "below 128 bits".to_owned(),
+        value => value.to_string(),
+    }
 }
 
 impl TypeError {

@@ -7,7 +7,7 @@ use crate::program::MapOp;
 use crate::view::{View, ViewAxis};
 use pantile_jit::FuncBuilder;
 use pantile_jit::ir::{ParamAttrs, Type};
-use pantile_types::catalogue::{self, Op};
+use pantile_types::catalogue::{self, Op, Quirk};
 use pantile_types::error::PythonKind;
 use pantile_types::{DType, Operand, Scalar, ScalarType, TypeError};
 use smallvec::SmallVec;
@@ -18,8 +18,10 @@ use std::sync::Arc;
 pub enum Weak {
     /// `bool`.
     Bool(bool),
-    /// `int`, saturated to the range.
+    /// `int`.
     Int(i128),
+    /// `int` beyond 128 bits, as the nearest double; infinite where it is beyond those too.
+    Huge(f64),
     /// `float`.
     Float(f64),
     /// `complex`.
@@ -51,6 +53,8 @@ impl Weak {
         match self {
             Weak::Bool(_) => Operand::PyBool,
             Weak::Int(v) => Operand::PyInt(v),
+            // It is out of the bounds of every integer dtype, as these are.
+            Weak::Huge(v) => Operand::PyInt(if v < 0.0 { i128::MIN } else { i128::MAX }),
             Weak::Float(_) => Operand::PyFloat,
             Weak::Complex(..) => Operand::PyComplex,
         }
@@ -71,6 +75,19 @@ impl Weak {
                     Scalar::from_f64(ty, v as f64).expect("floats and complex numbers are left")
                 }
             }
+            Weak::Huge(v) => {
+                if ty.is_int() {
+                    let bound = if v < 0.0 { i128::MIN } else { i128::MAX };
+                    pantile_types::promote::check_bounds(bound, dtype)?;
+                }
+                if ty != ScalarType::Bool && v.is_infinite() {
+                    return Err(ArrayError::User(
+                        UserKind::Overflow,
+                        "int too large to convert to float".into(),
+                    ));
+                }
+                return Weak::Float(v).to_scalar(dtype);
+            }
             Weak::Float(v) => match Scalar::from_f64(ty, v) {
                 Some(s) => s,
                 None if ty == ScalarType::Bool => Scalar::Bool(v != 0.0),
@@ -79,7 +96,13 @@ impl Weak {
             Weak::Complex(re, im) => match ty {
                 ScalarType::C64 => Scalar::C64(re as f32, im as f32),
                 ScalarType::C128 => Scalar::C128(re, im),
-                _ => return Weak::Float(re).to_scalar(dtype),
+                ScalarType::Bool => Scalar::Bool(re != 0.0 || im != 0.0),
+                _ => {
+                    return Err(ArrayError::ty(format!(
+                        "cannot use the complex number {re}{im:+}j as a value of dtype {}",
+                        dtype.name()
+                    )));
+                }
             },
         })
     }
@@ -88,7 +111,7 @@ impl Weak {
     pub fn dtype(self) -> DType {
         match self {
             Weak::Bool(_) => DType::Bool,
-            Weak::Int(_) => DType::I64,
+            Weak::Int(_) | Weak::Huge(_) => DType::I64,
             Weak::Float(_) => DType::F64,
             Weak::Complex(..) => DType::C128,
         }
@@ -156,8 +179,17 @@ pub fn map(op: &'static Op, args: &[Arg]) -> Result<SmallVec<[Expr; 2]>> {
     let operands: SmallVec<[Operand; 3]> = args.iter().map(Arg::operand).collect();
     let signature = Arc::new(catalogue::resolve(op, &operands)?);
     let mut inputs: SmallVec<[Expr; 3]> = SmallVec::new();
+    // Compared with integers, a whole number beyond every double is what an infinity is.
+    let whole = |arg: &Arg| match arg {
+        Arg::Array(e) => e.dtype().is_int(),
+        Arg::Weak(_) => true,
+    };
+    let compares_whole = op.quirk == Quirk::Compare && args.iter().all(whole);
     for (arg, &dtype) in args.iter().zip(&signature.inputs) {
-        inputs.push(arg.to_expr(dtype)?);
+        inputs.push(match arg {
+            Arg::Weak(Weak::Huge(v)) if compares_whole => Arg::Weak(Weak::Float(*v)).to_expr(dtype)?,
+            _ => arg.to_expr(dtype)?,
+        });
     }
     let (chunks, inputs) = unify(&inputs).map_err(|e| match e {
         ArrayError::User(UserKind::Value, text) => ArrayError::value(text),
