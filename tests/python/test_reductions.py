@@ -5,12 +5,14 @@ from __future__ import annotations
 import subprocess
 import sys
 import warnings
+from typing import Any
 
 import numpy as np
 import pantile.array as da
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
 
 from tests.python.helpers import FLOATS, INTEGERS, NUMBERS, arrays, check, cuts, lazy, values
 
@@ -165,6 +167,66 @@ def test_position_without_nan(name, data) -> None:
             getattr(da, name)(a, axis=axis).compute()
         return
     check(getattr(da, name)(a, axis=axis), expected)
+
+
+TIMES = hnp.array_shapes(min_dims=1, max_dims=2, min_side=1, max_side=6)
+
+
+@st.composite
+def times(draw: Any, dtypes: tuple[str, ...]) -> Any:
+    """Times, NaT often, sometimes nothing else."""
+    dtype = draw(st.sampled_from(dtypes))
+    some = st.one_of(st.just(-(2**63)), st.integers(-1000, 1000))
+    elements = draw(st.sampled_from([some, st.integers(-9, 9), st.just(-(2**63))]))
+    x = draw(hnp.arrays("i8", draw(TIMES), elements=elements)).view(dtype)
+    return x, da.from_array(x, chunks=draw(cuts(x.shape)))
+
+
+@pytest.mark.parametrize("name", ["min", "max", "nanmin", "nanmax", "argmin", "argmax", "ptp", "any", "all"])
+@given(data=st.data())
+def test_times(name: str, data: Any) -> None:
+    x, a = data.draw(times(("m8[s]", "M8[D]")))
+    axis = data.draw(st.sampled_from([None, *range(x.ndim)]))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # "All-NaN slice encountered"
+        expected = getattr(np, name)(x, axis=axis)
+    check(getattr(da, name)(a, axis=axis), expected)
+
+
+@pytest.mark.parametrize("name", ["sum", "nansum", "cumsum", "nancumsum", "nanargmin", "nanargmax"])
+@given(data=st.data())
+def test_durations(name: str, data: Any) -> None:
+    x, a = data.draw(times(("m8[ms]",)))
+    axis = data.draw(st.sampled_from([None, *range(x.ndim)]))
+    check(getattr(da, name)(a, axis=axis), getattr(np, name)(x, axis=axis))
+
+
+@given(data=st.data())
+def test_durations_with_initial_and_where(data: Any) -> None:
+    x, a = data.draw(times(("m8[s]",)))
+    where = data.draw(hnp.arrays("?", x.shape))
+    initial = data.draw(st.sampled_from([0, 7, True, np.timedelta64(2, "m"), np.timedelta64("NaT")]))
+    for name in ("sum", "min", "max", "nanmin", "nanmax"):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # "All-NaN slice encountered"
+            expected = getattr(np, name)(x, initial=initial, where=where)
+        check(getattr(da, name)(a, initial=initial, where=where), expected)
+
+
+def test_durations_and_what_they_have_not() -> None:
+    x = np.array([3, "NaT", 5], "m8[s]")
+    a = da.from_array(x, chunks=2)
+    assert np.isnat(a.sum().compute())
+    assert a.argmax().compute() == 1
+    check(da.median(a[::2]), np.median(x[::2]))
+    check(da.nanmedian(a), np.nanmedian(x))
+    check(a.sum(dtype="i8"), x.sum(dtype="i8"))
+    check(a.cumsum(dtype="i8"), x.cumsum(dtype="i8"))
+    with pytest.raises(TypeError, match="whole number of units"):
+        a.max(initial=2.5)
+    for name in ("sum", "cumsum", "median", "prod"):
+        with pytest.raises(TypeError):
+            getattr(da, name)(a.astype("M8[s]"))
 
 
 @given(case=cases(("i4", "f8")), ddof=st.integers(0, 2))

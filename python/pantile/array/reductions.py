@@ -54,8 +54,10 @@ _EVERY: Any = object()
 """No `where`, no `initial`: NumPy's own "not given"."""
 
 
-def _number(value: Any) -> Any:
-    """A Python number from one of Python's or NumPy's; what the engine's `initial` takes."""
+def _number(value: Any, dtype: Any) -> Any:
+    """A Python number from one of Python's or NumPy's for `initial`; a time as a count of the array's units."""
+    if isinstance(value, (np.datetime64, np.timedelta64)) and np.dtype(dtype).kind in "mM":
+        return int(value.astype(dtype).astype("i8"))
     if isinstance(value, (np.generic, np.ndarray)):
         if value.ndim:
             raise ValueError("initial must be a single number")
@@ -100,7 +102,7 @@ def _reduce(
         None if dtype is None else dtype_text(dtype),
         float(ddof),
         mask,
-        None if initial is _EVERY else _number(initial),
+        None if initial is _EVERY else _number(initial, e.dtype),
         skip_nan,
     )
 
@@ -336,13 +338,17 @@ def nanstd(
 
 def _nan_extremum(name: str, a: Any, axis: Any, out: Any, keepdims: bool, initial: Any, where: Any) -> Array:
     e = as_expr(a)
-    if np.dtype(e.dtype).kind not in "fc":
+    kind = np.dtype(e.dtype).kind
+    if kind not in "fcmM":
         return _extremum(name, a, axis, out, keepdims, initial, where)
+    if isinstance(initial, (np.datetime64, np.timedelta64)) and np.isnat(initial):
+        initial = None  # It is passed over like every other.
     r = _reduce(name, Array(e), axis, keepdims, None, 0, where, initial, True)
     if initial is None:
-        # Without a number the engine's answer is an infinity, NumPy's is NaN.
+        # Without a number the engine's answer is an infinity (a time's end), NumPy's is NaN (NaT).
         found = _reduce("any", Array(call("logical_not", call("isnan", e))), axis, keepdims, None, 0, where)
-        r = _native.astype(call("where", found, r, float("nan")), e.dtype)
+        nothing = np.array("NaT", e.dtype) if kind in "mM" else float("nan")
+        r = _native.astype(call("where", found, r, nothing), e.dtype)
     return finish([r], f"nan{name}", out)
 
 
@@ -664,8 +670,10 @@ def _whole_axes(
 
 
 def _mean_dtype(a: Any) -> Any:
-    kind = np.dtype(as_expr(a).dtype)
-    return kind if kind.kind in "fc" else np.dtype("f8")
+    dtype = np.dtype(as_expr(a).dtype)
+    if dtype.kind == "M":
+        raise TypeError(f"moments have no mean, so there is no median of {dtype}: subtract an origin first")
+    return dtype if dtype.kind in "fcm" else np.dtype("f8")
 
 
 def median(a: Any, axis: Any = None, out: Any = None, keepdims: bool = False) -> Array:

@@ -1,11 +1,11 @@
 //! Reductions over axes, with NumPy's dtypes and NumPy's complaints about nothing to reduce.
 
-use super::elementwise::{Arg, Weak, astype, broadcast_to, broadcast_to_chunks, call, shape_text};
+use super::elementwise::{Arg, Weak, astype, broadcast_to, broadcast_to_chunks, call, fill, shape_text};
 use crate::chunks::{AxisChunks, Chunks};
 use crate::error::{ArrayError, Result};
 use crate::expr::{Expr, Kind, Reduction};
 use crate::reduce::{ReduceKind, Reducer};
-use pantile_types::{DType, ScalarType};
+use pantile_types::{DType, Scalar, ScalarType};
 use smallvec::SmallVec;
 
 /// What a reduction takes besides the array.
@@ -38,7 +38,9 @@ pub fn reduce(name: &str, e: &Expr, params: &Params) -> Result<Expr> {
         params.mask = Some(counting(mask, e)?);
     }
     let is_float = e.dtype().scalar().is_some_and(|t| t.is_float() || t.is_complex());
-    if params.skip_nan && is_float {
+    // NumPy's sums and positions know no NaT: only these extrema pass over it.
+    let passes_nat = e.dtype().is_time() && matches!(name, "min" | "max");
+    if params.skip_nan && (is_float || passes_nat) {
         let number = call("isnan", &[Arg::Array(e.clone())])?;
         let number = call("logical_not", &[Arg::Array(number)])?;
         params.mask = Some(match &params.mask {
@@ -96,6 +98,10 @@ fn counting(mask: &Expr, e: &Expr) -> Result<Expr> {
 }
 
 fn truth(e: &Expr) -> Result<Expr> {
+    if e.dtype().is_time() {
+        // Everything but no duration at all is true, NaT too.
+        return astype(e, DType::Bool);
+    }
     let no = call("logical_not", &[Arg::Array(e.clone())])?;
     call("logical_not", &[Arg::Array(no)])
 }
@@ -141,6 +147,37 @@ fn with_initial(e: Expr, name: &str, initial: Option<Weak>) -> Result<Expr> {
     }
 }
 
+/// `initial` where times are counted: whole numbers of the array's unit.
+fn whole_initial(e: &Expr, initial: Option<Weak>) -> Result<Option<Weak>> {
+    match initial {
+        None | Some(Weak::Int(_)) => Ok(initial),
+        Some(Weak::Bool(v)) => Ok(Some(Weak::Int(v.into()))),
+        Some(_) => Err(ArrayError::ty(format!(
+            "initial must be a whole number of units, or a value of dtype {}",
+            e.dtype().name()
+        ))),
+    }
+}
+
+/// The integers that times are stored as.
+fn counts(e: &Expr) -> Result<Expr> {
+    astype(e, DType::I64)
+}
+
+fn nat(dtype: DType) -> Arg {
+    Arg::Array(fill(Scalar::Int(ScalarType::I64, i64::MIN), dtype, Chunks::new()))
+}
+
+/// The sum of durations: NaT if there is one.
+fn time_sum(e: &Expr, params: &Params) -> Result<Expr> {
+    let missing = call("isnat", &[Arg::Array(e.clone())])?;
+    let missing = node(ReduceKind::Any, missing, params, DType::Bool);
+    let total = node(ReduceKind::Sum, counts(e)?, params, DType::I64);
+    let total = with_initial(total, "add", whole_initial(e, params.initial)?)?;
+    let total = astype(&total, e.dtype())?;
+    call("where", &[Arg::Array(missing), nat(e.dtype()), Arg::Array(total)])
+}
+
 fn sum(name: &str, e: &Expr, params: &Params) -> Result<Expr> {
     let dtype = params.dtype.unwrap_or(accumulator(e.dtype()));
     if matches!(e.dtype(), DType::DateTime(_)) || (name == "prod" && e.dtype().is_time()) {
@@ -148,6 +185,13 @@ fn sum(name: &str, e: &Expr, params: &Params) -> Result<Expr> {
             "ufunc '{name}' cannot use operands of dtype {}",
             e.dtype().name()
         )));
+    }
+    if e.dtype().is_time() {
+        // NumPy has no other loop for durations, so a dtype asked for changes at most the unit.
+        return match params.dtype.filter(|d| d.is_time()) {
+            Some(unit) => time_sum(&astype(e, unit)?, params),
+            None => time_sum(e, params),
+        };
     }
     // Halves are summed as singles: NumPy's pairwise sum of halves does the same inside.
     let wide = if dtype == DType::F16 { DType::F32 } else { dtype };
@@ -177,30 +221,27 @@ fn extremum(name: &str, e: &Expr, params: &Params) -> Result<Expr> {
     astype(&with_initial(out, ufunc, params.initial)?, e.dtype())
 }
 
-/// NaT is the smallest integer and must win both ways, as NaN does: shifted by one it is the largest unsigned number.
+/// NaT is the smallest integer and must win both ways, as NaN does. Less one it is the largest (the subtraction wraps), and
+/// the order of all others stays.
+fn nat_last(e: &Expr) -> Result<Expr> {
+    call("subtract", &[Arg::Array(counts(e)?), Arg::Weak(Weak::Int(1))])
+}
+
 fn time_extremum(kind: ReduceKind, e: &Expr, params: &Params) -> Result<Expr> {
-    if kind == ReduceKind::Min {
-        // The smallest 64-bit integer is NaT: it wins by itself.
-        return Ok(node(kind, e.clone(), params, e.dtype()));
-    }
-    let nat = call("isnat", &[Arg::Array(e.clone())])?;
-    let any = reduce(
-        "any",
-        &nat,
-        &Params {
-            axes: params.axes.clone(),
-            keepdims: params.keepdims,
-            mask: params.mask.clone(),
-            ..Params::default()
-        },
-    )?;
-    let largest = node(kind, e.clone(), params, e.dtype());
-    let nat = super::elementwise::fill(
-        pantile_types::Scalar::Int(ScalarType::I64, i64::MIN),
-        e.dtype(),
-        Chunks::new(),
-    );
-    call("where", &[Arg::Array(any), Arg::Array(nat), Arg::Array(largest)])
+    let initial = whole_initial(e, params.initial)?;
+    let count = if kind == ReduceKind::Min {
+        let smallest = node(kind, counts(e)?, params, DType::I64);
+        with_initial(smallest, "minimum", initial)?
+    } else {
+        let largest = node(kind, nat_last(e)?, params, DType::I64);
+        let initial = initial.map(|w| match w {
+            Weak::Int(v) => Weak::Int(if v == i64::MIN.into() { i64::MAX.into() } else { v - 1 }),
+            other => other,
+        });
+        let largest = with_initial(largest, "maximum", initial)?;
+        call("add", &[Arg::Array(largest), Arg::Weak(Weak::Int(1))])?
+    };
+    astype(&count, e.dtype())
 }
 
 fn arg(name: &str, e: &Expr, params: &Params) -> Result<Expr> {
@@ -219,7 +260,11 @@ fn arg(name: &str, e: &Expr, params: &Params) -> Result<Expr> {
         ScalarType::F16 => DType::F32,
         _ => e.dtype(),
     };
-    let input = if e.dtype().is_time() { e.clone() } else { astype(e, wide)? };
+    let input = match kind {
+        ReduceKind::ArgMax if e.dtype().is_time() => nat_last(e)?,
+        _ if e.dtype().is_time() => counts(e)?,
+        _ => astype(e, wide)?,
+    };
     Ok(node(kind, input, params, DType::I64))
 }
 

@@ -18,7 +18,8 @@ use std::sync::Arc;
 /// # Errors
 /// dtypes without the operation.
 pub fn scan(e: &Expr, axis: usize, product: bool, dtype: Option<DType>) -> Result<Expr> {
-    let dtype = dtype.unwrap_or(match e.dtype() {
+    // NumPy has no other loop for durations, so a dtype asked for changes at most the unit.
+    let dtype = dtype.filter(|d| d.is_time() || !e.dtype().is_time()).unwrap_or(match e.dtype() {
         DType::Bool | DType::I8 | DType::I16 | DType::I32 => DType::I64,
         DType::U8 | DType::U16 | DType::U32 => DType::U64,
         other => other,
@@ -170,6 +171,13 @@ fn run_scan(block: &Block, carry: Option<&Block>, axis: usize, product: bool) ->
         };
     }
     match block.scalar_type() {
+        // NaT, the smallest integer, stays.
+        ScalarType::I64 if block.dtype().is_time() => {
+            let add = |a: i64, b: i64| {
+                if a == i64::MIN || b == i64::MIN { i64::MIN } else { a.wrapping_add(b) }
+            };
+            go!(i64, add, add)
+        }
         ScalarType::Bool => go!(u8, |a, b| a | b, |a, b| a & b),
         ScalarType::I8 => int!(i8),
         ScalarType::I16 => int!(i16),
