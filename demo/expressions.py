@@ -136,7 +136,7 @@ EXPRESSIONS = (
 )
 
 
-def run(path: Path, limit: int) -> bool:
+def run(path: Path, limit: int, most: int) -> bool:
     """Runs every expression; answers whether memory stayed under the limit. A wrong number raises."""
     import pantile.array as da
     from pantile.diagnostics import ProgressBar
@@ -153,6 +153,8 @@ def run(path: Path, limit: int) -> bool:
     within = True
     for expression in EXPRESSIONS:
         side = min(expression.corner or x.shape[0], x.shape[0])
+        if expression.corner is not None:
+            side = min(side, most)
         operand = x if side == x.shape[0] else x[:side, :side]
         where = "" if side == x.shape[0] else f", x = x[:{side}, :{side}]"
         print(f"{expression.text}{where}", flush=True)
@@ -195,6 +197,9 @@ def main() -> int:
     parser.add_argument("--size", type=byte_count, default="4GB", help="of the array (default: 4GB)")
     parser.add_argument("--limit", type=byte_count, default="1GB", help="of memory (default: 1GB)")
     parser.add_argument("--folder", type=Path, default=Path("build/demo"), help="where the file is kept")
+    parser.add_argument(
+        "--corner", type=int, default=4_000, help="at most so many rows for products and decompositions"
+    )
     options = parser.parse_args()
 
     # Read when the engine starts, so it must be there before pantile is imported.
@@ -202,7 +207,7 @@ def main() -> int:
     side = side_of(options.size)
     path = options.folder / f"expressions-{side}.h5"
     make_file(path, side)
-    return 0 if run(path, options.limit) else 1
+    return 0 if run(path, options.limit, options.corner) else 1
 
 
 if __name__ == "__main__":
