@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pantile.array as da
 import pytest
@@ -31,6 +33,58 @@ def test_dtype_is_inferred_or_given() -> None:
     assert lazy().map_blocks(lambda b: b, dtype="f4").dtype == np.float32
     with pytest.raises(ValueError, match=r"`dtype` inference failed in `map_blocks`.*Please give dtype="):
         lazy().map_blocks(lambda b: b.no_such_attribute)
+
+
+@pytest.mark.parametrize(
+    ("returned", "declared"),
+    [
+        (np.array([1.5, 2.5]), "i8"),
+        (np.array([1j, 2]), "f8"),
+        (np.array([1, -1]), "u8"),
+        (np.array([1, 2]), "?"),
+        (np.array([1, 2], "m8[s]"), "i8"),
+        (np.array([1.5, None]), "f8"),
+        ([1.5, 2.5], "i8"),
+    ],
+    ids=str,
+)
+def test_a_function_that_returns_another_kind_is_refused(returned: Any, declared: str) -> None:
+    a = da.map_blocks(lambda b: returned, da.ones(2), dtype=declared)
+    with pytest.raises(TypeError, match=r"gave an array of dtype .* was declared") as caught:
+        a.compute()
+    assert str(np.asarray(returned).dtype) in str(caught.value)
+    assert str(np.dtype(declared)) in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("returned", "declared"),
+    [
+        (np.array([1, 2]), "f4"),
+        (np.array([1.5, 2.5]), "c8"),
+        (np.array([1.5, 2.5]), "f2"),
+        (np.array([True, False]), "i1"),
+        (np.array([1, 2], "u1"), "i8"),
+        (np.array([1.5, 2.5], ">f8"), "f8"),
+        (np.array([1, 2], "M8[D]"), "M8[s]"),
+        ([1, 2], "u1"),
+        ([1, 2.5], "f4"),
+    ],
+    ids=str,
+)
+def test_a_function_may_return_a_dtype_of_the_same_kind(returned: Any, declared: str) -> None:
+    a = da.map_blocks(lambda b: returned, da.ones(2), dtype=declared)
+    check(a, np.asarray(returned).astype(declared))
+
+
+def test_a_source_that_gives_another_kind_is_refused() -> None:
+    class Fractions:
+        shape, dtype, ndim = (2,), np.dtype("i8"), 1
+
+        def __getitem__(self, key: Any) -> np.ndarray:
+            return np.array([0.5, 1.5])[key]
+
+    with pytest.raises(TypeError, match="float64 where int64 was declared"):
+        da.from_array(Fractions()).compute()
 
 
 def test_block_id_and_info() -> None:

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-
 from pantile import UnsupportedError
+
 from tests.python.helpers import arrays, check, cuts, lazy, same_error
 
 DTYPES = ("?", "i4", "f4", "c16")

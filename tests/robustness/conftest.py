@@ -32,6 +32,19 @@ def fresh_pool() -> None:
     _native.reset_peak()
 
 
+def leaving(bytes_left: int) -> int:
+    """A memory limit that leaves a run this many bytes, beside what the process holds now."""
+    probe = 1 << 45
+    held = probe - probe // 20 - _native.memory_left(probe)
+    return (held + bytes_left) * 20 // 19 + 1
+
+
+@pytest.fixture
+def limit() -> Callable[[int], int]:
+    """Makes a memory limit of what it shall leave for a run."""
+    return leaving
+
+
 def environment(**changes: str) -> dict[str, str]:
     """This process' environment; relative entries of the module path stay right in another folder."""
     env = {**os.environ, **changes}

@@ -49,6 +49,24 @@ SMALL_PYTHON = """
         return block
     work = da.map_blocks(short, da.ones(100_000, chunks=1), dtype=float).sum()
 """
+SOURCE = """
+    class Slow:
+        shape, dtype, ndim = (50,), "f8", 1
+        def __getitem__(self, key):
+            end = time.monotonic() + 20
+            while time.monotonic() < end:
+                pass
+    work = da.from_array(Slow(), chunks=1, lock={lock}).sum()
+"""
+TARGET = """
+    class Slow:
+        shape = (50,)
+        def __setitem__(self, key, value):
+            end = time.monotonic() + 20
+            while time.monotonic() < end:
+                pass
+    work = da.store(da.ones(50, chunks=1), Slow(), lock={lock}, compute=False)
+"""
 INTERRUPT = """
     import os, signal, threading, time
     import pantile.array as da
@@ -89,7 +107,20 @@ INTERRUPT = """
 @pytest.mark.parametrize("executor", ["threads", "sync"])
 @pytest.mark.parametrize(
     "work",
-    [NATIVE, SMALL_TASKS, MATMUL, SVD, SVD_OF_ONE_BLOCK, DOT_OF_ONE_BLOCK, PYTHON, SMALL_PYTHON],
+    [
+        NATIVE,
+        SMALL_TASKS,
+        MATMUL,
+        SVD,
+        SVD_OF_ONE_BLOCK,
+        DOT_OF_ONE_BLOCK,
+        PYTHON,
+        SMALL_PYTHON,
+        SOURCE.format(lock=True),
+        SOURCE.format(lock=False),
+        TARGET.format(lock=True),
+        TARGET.format(lock=False),
+    ],
     ids=[
         "native",
         "small tasks",
@@ -99,6 +130,10 @@ INTERRUPT = """
         "dot of one block",
         "python",
         "small python",
+        "source, locked",
+        "source",
+        "target, locked",
+        "target",
     ],
 )
 def test_control_comes_back_soon(work: str, executor: str, script: Script) -> None:

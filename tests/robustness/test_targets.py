@@ -15,6 +15,7 @@ import numpy as np
 import pantile
 import pantile.array as da
 import pytest
+from pantile import _native, config
 
 zarr = pytest.importorskip("zarr")
 
@@ -319,6 +320,62 @@ def test_store_refuses_before_it_writes() -> None:
     with pytest.raises(pantile.UnsupportedError):
         da.store(x, target, return_stored=True)
     assert not target.any()
+
+
+@pytest.mark.parametrize("chunks", [1, 3, 10])
+def test_a_target_may_be_what_the_array_is_made_from(chunks: int, fresh_pool: None) -> None:
+    def fresh() -> tuple[np.ndarray, da.Array]:
+        a = np.arange(10.0)
+        return a, da.from_array(a, chunks=chunks)
+
+    a, v = fresh()
+    da.store(v[::-1], a)
+    assert a.tolist() == list(range(9, -1, -1))
+    a, v = fresh()
+    da.store(v.cumsum() - v.mean(), a)
+    np.testing.assert_allclose(a, np.arange(10).cumsum() - 4.5)
+    a, v = fresh()
+    da.store(v[:-1], a, regions=(slice(1, 10),))
+    assert a.tolist() == [0, *range(9)]
+    a, v = fresh()
+    da.store(v[::-1], a[::-1])  # another view of the same memory
+    assert a.tolist() == list(range(10))
+    # Each other's targets.
+    a, v = fresh()
+    b, w = a * 10, da.from_array(a * 10, chunks=chunks)
+    w = da.from_array(b, chunks=chunks)
+    da.store([w + 1, v + 1], [a, b])
+    np.testing.assert_array_equal(a, np.arange(10) * 10 + 1)
+    np.testing.assert_array_equal(b, np.arange(10) + 1)
+
+
+def test_an_update_in_place_needs_no_copy() -> None:
+    a = np.arange(1 << 20, dtype="f8")
+    v = da.from_array(a, chunks=1 << 16)
+    _native.trim_pool(0)
+    _native.reset_peak()
+    before = _native.pool_stats()["live_bytes"]
+    da.store(da.sqrt(v * v) + v, a)
+    assert _native.pool_stats()["peak_bytes"] - before < a.nbytes / 2
+    np.testing.assert_array_equal(a, np.arange(1 << 20) * 2.0)
+
+
+def test_a_dataset_may_be_what_the_array_is_made_from(tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "f.h5", "w") as file:
+        x = file.create_dataset("x", data=np.arange(20.0), chunks=(4,))
+        da.store(da.from_array(x, chunks=4)[::-1], x)
+        assert x[()].tolist() == list(range(19, -1, -1))
+        da.store(da.from_array(x, chunks=4) * 2, x)
+        assert x[()].tolist() == list(range(38, -1, -2))
+
+
+def test_a_failure_leaves_an_open_target_partly_written() -> None:
+    target = np.full((64, 10), -1.0)
+    with config.set(executor="sync"), pytest.raises(ValueError, match="on purpose"):
+        da.store(failing(), target)
+    written = (target == 1).all(axis=1)
+    assert (written | (target == -1).all(axis=1)).all()
+    assert not written.all()
 
 
 def test_store_one_at_a_time_or_not() -> None:

@@ -152,6 +152,18 @@ impl Block {
         self.buffer.is_owned()
     }
 
+    /// The addresses of the buffer that it looks into.
+    pub fn address_range(&self) -> std::ops::Range<usize> {
+        let start = self.buffer.ptr() as usize;
+        start..start + self.buffer.len()
+    }
+
+    /// Whether both look at the same elements of the same memory in the same order.
+    pub fn is_same_view(&self, other: &Block) -> bool {
+        let place = |b: &Block| (b.ptr() as usize, b.dtype);
+        place(self) == place(other) && self.shape == other.shape && self.strides == other.strides
+    }
+
     /// Whether nobody else refers to the memory and no two elements share theirs, so that it may be overwritten.
     pub fn is_sole_owner(&self) -> bool {
         let repeats = self.shape.iter().zip(&self.strides).any(|(&n, &s)| n > 1 && s == 0);

@@ -41,6 +41,11 @@ pub trait Source: Send + Sync {
     /// A short description for people: `numpy array`, `HDF5 dataset /x in file.h5 (gzip, native reader)`.
     fn describe(&self) -> String;
 
+    /// A number that all sources over one object outside have, such as a dataset that is open in Python.
+    fn outside(&self) -> Option<usize> {
+        None
+    }
+
     /// Whether reading it runs Python code, and so takes the GIL.
     fn is_python(&self) -> bool {
         false

@@ -72,7 +72,7 @@ pub enum DoesNotFit {
     /// One task alone needs more than the limit, so spilling cannot help.
     #[error(
         "`{label}[{}]` needs {} at once (inputs {}, output {}, working memory {}), and the memory limit is {}. Use smaller \
-         chunks, or raise the limit", task.index, size(*needs), size(*inputs), size(*output), size(*scratch), size(*limit)
+         chunks, or raise the limit", task.index, size_text(*needs), size_text(*inputs), size_text(*output), size_text(*scratch), size_text(*limit)
     )]
     Task {
         /// Which task.
@@ -93,7 +93,7 @@ pub enum DoesNotFit {
     /// The whole needs more than the limit, and spilling is not allowed.
     #[error(
         "the computation is estimated to need {} (at `{label}[{}]`), the memory limit is {}, and spilling to disk is off. \
-         Use smaller chunks, raise the limit, or give a spill folder", size(*needs), task.index, size(*limit)
+         Use smaller chunks, raise the limit, or give a spill folder", size_text(*needs), task.index, size_text(*limit)
     )]
     Whole {
         /// The task at which the peak is reached.
@@ -142,7 +142,7 @@ fn advice(error: &io::Error) -> &'static str {
 }
 
 /// Bytes for people, with the binary units that memory is sold in.
-pub(crate) fn size(bytes: u64) -> String {
+pub fn size_text(bytes: u64) -> String {
     const UNITS: [&str; 6] = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
     if bytes < 1024 {
         return format!("{bytes} bytes");

@@ -23,7 +23,7 @@ mod spill;
 mod values;
 mod worker;
 
-pub use error::{Family, RunError};
+pub use error::{Family, RunError, size_text};
 pub use fits::check_fits;
 pub use options::{CancelToken, Executor, Options, Stats};
 pub use pool::{Pool, default_threads};

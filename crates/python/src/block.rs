@@ -101,10 +101,28 @@ fn wrap(
     unsafe { Block::from_parts(Arc::new(buffer), -low, dtype, &shape, &strides) }
 }
 
-/// What a Python function returned, as a block of this dtype. Counted in the ledger, as it was made in the run.
-pub fn from_result(py: Python<'_>, result: &Bound<'_, PyAny>, dtype: DType) -> PyResult<Block> {
+/// What a Python function returned, as a block of this dtype. Counted in the ledger, as it was made in the run. A dtype that
+/// does not convert without losing its kind (a fraction, an imaginary part, a sign) is a `TypeError` that names `maker`.
+pub fn from_result(py: Python<'_>, result: &Bound<'_, PyAny>, dtype: DType, maker: &str) -> PyResult<Block> {
     let np = numpy(py)?;
     let want = np.getattr(intern!(py, "dtype"))?.call1((dtype.descr(),))?;
-    let array = np.getattr(intern!(py, "asarray"))?.call1((result, want))?;
-    from_numpy(&array, true)
+    let asarray = np.getattr(intern!(py, "asarray"))?;
+    let array = asarray.call1((result,))?;
+    let has = array.getattr(intern!(py, "dtype"))?;
+    if has.eq(&want)? {
+        return from_numpy(&array, true);
+    }
+    // Python's own numbers have no size: NumPy converts them where they fit.
+    let whole = dtype.is_int() && has.getattr(intern!(py, "kind"))?.eq("i")?;
+    if whole && !result.hasattr(intern!(py, "dtype"))? {
+        return from_numpy(&asarray.call1((result, want))?, true);
+    }
+    let cast = np.getattr(intern!(py, "can_cast"))?.call1((&has, &want, "same_kind"))?;
+    if !cast.is_truthy()? {
+        return Err(PyTypeError::new_err(format!(
+            "{maker} gave an array of dtype {has} where {want} was declared, and what it gave cannot be converted without loss; \
+             declare dtype={has}, or convert with astype"
+        )));
+    }
+    from_numpy(&array.call_method1(intern!(py, "astype"), (want,))?, true)
 }

@@ -1,11 +1,12 @@
 //! Running: lower, expand, order, check against the limit, run, and hand the results to NumPy.
 
-use crate::block::to_numpy;
+use crate::block::{from_numpy, to_numpy};
+use crate::budget::Budget;
 use crate::convert::node;
 use crate::error::{MemoryLimitError, OrRaise, array_error, raised, run_error, task_error};
 use crate::expr::Expr;
 use crate::files::NativeTarget;
-use crate::interrupt::interrupt;
+use crate::interrupt::{Interrupts, interruptible};
 use crate::pyop::PythonValue;
 use crate::record::LayerRow;
 use crate::watch::{self, Watching};
@@ -32,6 +33,7 @@ use pantile_linalg::Question;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PySlice, PyTuple};
 use smallvec::SmallVec;
+use std::collections::HashSet;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
@@ -40,11 +42,13 @@ pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_function(wrap_pyfunction!(compute, m)?)?;
     m.add_function(wrap_pyfunction!(persist, m)?)?;
     m.add_function(wrap_pyfunction!(store, m)?)?;
+    m.add_function(wrap_pyfunction!(store_hazards, m)?)?;
     m.add_function(wrap_pyfunction!(explain, m)?)?;
     m.add_function(wrap_pyfunction!(graph, m)?)?;
     m.add_function(wrap_pyfunction!(expressions, m)?)?;
     m.add_function(wrap_pyfunction!(kernel_stats, m)?)?;
     m.add_function(wrap_pyfunction!(pool_stats, m)?)?;
+    m.add_function(wrap_pyfunction!(memory_left, m)?)?;
     m.add_function(wrap_pyfunction!(trim_pool, m)?)?;
     m.add_function(wrap_pyfunction!(reset_peak, m)?)?;
     m.add_function(wrap_pyfunction!(default_threads, m)?)?;
@@ -116,9 +120,9 @@ impl RunOptions {
         if self.threads == 0 { Pool::global().threads() } else { self.threads }
     }
 
-    /// What values and tasks may take.
-    pub fn limit_for_values(&self) -> Option<u64> {
-        self.limit.map(left_for_blocks)
+    /// The memory limit, in bytes.
+    pub fn limit(&self) -> Option<u64> {
+        self.limit
     }
 
     fn lowering(&self) -> lower::Options {
@@ -161,27 +165,22 @@ fn llvm_options() -> LlvmOptions {
 }
 
 /// Runs a plan with the GIL released, and gives the outputs' values.
-fn run_plan(py: Python<'_>, plan: &Plan, options: &RunOptions, reserved: u64) -> PyResult<Vec<Value>> {
+/// `made` are the bytes of results that have been allocated already.
+fn run_plan(
+    py: Python<'_>,
+    plan: &Plan,
+    options: &RunOptions,
+    budget: &Budget,
+    made: u64,
+) -> PyResult<Vec<Value>> {
     backend();
     let (graph, order) = expand_and_order(py, plan)?;
-    let limit = options.limit.map(|l| left_for_blocks(l).saturating_sub(reserved));
-    if let Some(limit) = options.limit {
-        pool::set_capacity(left_for_blocks(limit));
+    if let Some(limit) = budget.must_fit(made) {
+        py.detach(|| check_fits(&graph, &order, limit, options.spill_dir.is_some()))
+            .map_err(|e| MemoryLimitError::new_err(format!("{e}{}", budget.explanation(made))))?;
     }
-    if let Some(limit) = limit {
-        py.detach(|| check_fits(&graph, &order, limit, options.spill_dir.is_some())).map_err(|e| {
-            let whole = options.limit.unwrap_or(limit);
-            let mut text = e.to_string();
-            if whole != limit {
-                text.push_str(&format!(
-                    ". (Of the limit of {:.1} MiB, the result takes {:.1} MiB, and what the process holds besides blocks the rest)",
-                    mebibytes(whole),
-                    mebibytes(reserved)
-                ));
-            }
-            MemoryLimitError::new_err(text)
-        })?;
-    }
+    let limit = budget.ledger(made);
+    budget.bound_pool();
     let watching = watch::begin(py, &graph, options.width()?, || {
         let labels: Vec<String> = plan.layers.iter().map(|l| l.label().to_string()).collect();
         Arc::new(move |task| format!("{}-{}[{}]", labels[task.layer.0 as usize], task.layer.0, task.index))
@@ -229,6 +228,7 @@ where
     let Setting { options, limit, watching, number, signal } = setting;
     let threads = if options.sync { None } else { Some(options.pool()?) };
     let runner = watching.runner(runner, show);
+    let interrupts = Interrupts::of(number);
     let result = py.detach(|| {
         let interrupted = || {
             Python::attach(|py| match py.check_signals() {
@@ -236,7 +236,7 @@ where
                 Err(e) => {
                     *signal.lock() = Some(e);
                     watching.cancel.cancel();
-                    interrupt(py, number);
+                    interrupts.raise(py);
                     true
                 }
             })
@@ -346,32 +346,6 @@ fn signals_seen(signal: Signal) -> Question {
     })
 }
 
-/// What of the process' limit is left for blocks: the interpreter, its modules and the user's own arrays are there already, and a
-/// twentieth is for what nobody counts (stacks, the allocator's gaps, libraries' buffers). However much that is, half of the limit is
-/// for blocks.
-fn left_for_blocks(limit: u64) -> u64 {
-    let held = pool::stats();
-    let others = crate::machine::resident().saturating_sub(held.live_bytes + held.cached_bytes);
-    limit.saturating_sub(others + limit / 20).max(limit / 2)
-}
-
-fn mebibytes(bytes: u64) -> f64 {
-    bytes as f64 / f64::from(1 << 20)
-}
-
-/// Adds to the bytes of results those of another one. More than the limit is an error: the values would be there all at once.
-fn reserve(reserved: &mut u64, n: &Node, shape: &[u64], limit: Option<u64>) -> PyResult<()> {
-    let bytes = shape.iter().fold(n.dtype().size() as u64, |product, &len| product.saturating_mul(len));
-    *reserved = reserved.saturating_add(bytes);
-    match limit {
-        Some(limit) if *reserved > limit => Err(MemoryLimitError::new_err(format!(
-            "the result alone has {reserved} bytes, and the memory limit is {limit} bytes; store it to a file, reduce it, or \
-             raise the limit"
-        ))),
-        _ => Ok(()),
-    }
-}
-
 /// Splits the values of a run by output.
 fn split(plan: &Plan, values: Vec<Value>) -> Vec<Vec<Value>> {
     let mut values = values.into_iter();
@@ -387,7 +361,8 @@ fn compute<'py>(
     let options = RunOptions::new(options)?;
     let nodes = exprs.iter().map(node).collect::<PyResult<Vec<Node>>>()?;
     let nodes = share(&nodes);
-    let mut reserved = 0;
+    let mut budget = Budget::begin(options.limit);
+    let mut made = 0;
     let mut destinations = Vec::with_capacity(nodes.len());
     let mut blocks: Vec<Option<Block>> = Vec::with_capacity(nodes.len());
     for n in &nodes {
@@ -397,7 +372,7 @@ fn compute<'py>(
             blocks.push(None);
             continue;
         };
-        reserve(&mut reserved, n, &shape, options.limit)?;
+        made += budget.add_result(n, &shape)?;
         let shape: Dims = shape.iter().map(|&n| n as usize).collect();
         let block = Block::alloc(n.dtype(), &shape).map_err(ArrayError::from).or_raise(py)?;
         destinations.push(Destination::Into(block.clone()));
@@ -405,25 +380,34 @@ fn compute<'py>(
     }
     let plan = lower(&nodes, &destinations, options.lowering()).or_raise(py)?;
     drop(destinations);
-    let values = run_plan(py, &plan, &options, reserved)?;
+    let values = run_plan(py, &plan, &options, &budget, made)?;
     let values = split(&plan, values);
     drop(plan);
     let out = PyList::empty(py);
     for ((n, block), values) in nodes.iter().zip(blocks).zip(values) {
         out.append(match block {
             Some(block) => to_numpy(py, block, true)?,
-            None => gather(py, n, values)?,
+            None => gather(py, n, values, &mut budget)?,
         })?;
     }
+    budget.succeeded();
     Ok(out)
 }
 
 /// Blocks of unknown shape, or of Python's making, as one array.
-fn gather<'py>(py: Python<'py>, n: &Node, values: Vec<Value>) -> PyResult<Bound<'py, PyAny>> {
+fn gather<'py>(
+    py: Python<'py>,
+    n: &Node,
+    values: Vec<Value>,
+    budget: &mut Budget,
+) -> PyResult<Bound<'py, PyAny>> {
     if n.dtype().scalar().is_some() {
         let blocks = values.into_iter().map(Value::into_block).collect::<Result<Vec<_>, _>>().or_raise(py)?;
         let chunks = actual_chunks(n.chunks(), &blocks).or_raise(py)?;
         let shape: Dims = chunks.iter().map(|c| c.len().unwrap_or(0) as usize).collect();
+        let lengths: Vec<u64> = shape.iter().map(|&n| n as u64).collect();
+        let bytes = budget.add_result(n, &lengths)?;
+        budget.check_copy(bytes.saturating_mul(2))?;
         let out = Block::alloc(n.dtype(), &shape).map_err(ArrayError::from).or_raise(py)?;
         for (i, block) in blocks.iter().enumerate() {
             let mut part = out.clone();
@@ -521,15 +505,15 @@ fn persist(py: Python<'_>, exprs: Vec<Bound<'_, PyAny>>, options: &Bound<'_, PyD
     let options = RunOptions::new(options)?;
     let nodes = exprs.iter().map(node).collect::<PyResult<Vec<Node>>>()?;
     let nodes = share(&nodes);
-    let mut held = 0;
+    let mut budget = Budget::begin(options.limit);
     for n in &nodes {
         if let Some(shape) = n.known_shape() {
-            reserve(&mut held, n, &shape, options.limit)?;
+            budget.add_result(n, &shape)?;
         }
     }
     let destinations = vec![Destination::Fresh; nodes.len()];
     let plan = lower(&nodes, &destinations, options.lowering()).or_raise(py)?;
-    let values = run_plan(py, &plan, &options, 0)?;
+    let values = run_plan(py, &plan, &options, &budget, 0)?;
     let mut out = Vec::with_capacity(nodes.len());
     for (n, mut values) in nodes.iter().zip(split(&plan, values)) {
         // What is persisted must not change with the user's arrays.
@@ -557,6 +541,7 @@ fn persist(py: Python<'_>, exprs: Vec<Bound<'_, PyAny>>, options: &Bound<'_, PyD
         };
         out.push(Node::new(kind, n.dtype(), chunks).into());
     }
+    budget.succeeded();
     Ok(out)
 }
 
@@ -606,9 +591,7 @@ impl BlockOp for StoreOp {
             Place::Python { object, lock } => {
                 let _wait = waits::wait(waits::Kind::Io);
                 let _guard = lock.as_ref().map(|l| l.lock());
-                let gil = waits::wait(waits::Kind::Gil);
-                Python::attach(|py| -> PyResult<()> {
-                    drop(gil);
+                let write = |py: Python<'_>| -> PyResult<()> {
                     let mut key = Vec::with_capacity(start.len());
                     for ((&s, &n), &(offset, step)) in start.iter().zip(block.shape()).zip(&self.offset) {
                         let (first, step) = ((offset + s * step) as isize, step as isize);
@@ -616,8 +599,12 @@ impl BlockOp for StoreOp {
                     }
                     let array = to_numpy(py, block, false)?;
                     object.bind(py).set_item(PyTuple::new(py, key)?, array)
-                })
-                .map_err(|e| Python::attach(|py| raised(py, e)))?;
+                };
+                let gil = waits::wait(waits::Kind::Gil);
+                Python::attach(|py| {
+                    drop(gil);
+                    interruptible(py, || write(py)).map_err(|e| raised(py, e))
+                })?;
             }
         }
         Ok(Value::Unit)
@@ -686,8 +673,81 @@ fn store(py: Python<'_>, pairs: Vec<StorePair<'_>>, lock: bool, options: &Bound<
     let nodes = share(&nodes);
     let destinations = vec![Destination::Fresh; nodes.len()];
     let plan = lower(&nodes, &destinations, options.lowering()).or_raise(py)?;
-    run_plan(py, &plan, &options, 0)?;
+    run_plan(py, &plan, &options, &Budget::begin(options.limit), 0)?;
     Ok(())
+}
+
+/// Which arrays of a `store` must be whole before the first block is written, since they are made from what a target overwrites.
+/// No such care is needed where each position is made from the same position of its own target: a block's readers all come before
+/// its writer.
+#[pyfunction]
+fn store_hazards(py: Python<'_>, pairs: Vec<StorePair<'_>>) -> PyResult<Vec<bool>> {
+    let ndarray = crate::convert::numpy(py)?.getattr("ndarray")?;
+    let mut targets = Vec::with_capacity(pairs.len());
+    for (_, target, region) in &pairs {
+        let memory = match target.is_instance(&ndarray)? {
+            true => Some((addresses(target)?, from_numpy(target, false).ok())),
+            false => None,
+        };
+        targets.push((target.as_ptr() as usize, memory, region.is_none()));
+    }
+    let reads = |s: &Arc<dyn Source>, (object, memory, _): &Target| match (s.in_memory(), memory) {
+        (Some(block), Some((to, _))) => {
+            let from = block.address_range();
+            from.start < to.end && to.start < from.end
+        }
+        _ => s.outside() == Some(*object),
+    };
+    let same = |s: &Arc<dyn Source>, (_, memory, whole): &Target| {
+        let views = s.in_memory().zip(memory.as_ref().and_then(|(_, view)| view.as_ref()));
+        *whole && views.is_none_or(|(block, view)| view.is_same_view(block))
+    };
+    let hazard = |(of, (e, _, _)): (usize, &StorePair<'_>)| {
+        let root = &e.get().node;
+        let pointwise = pointwise_inputs(root);
+        pantile_array::expr::topological(std::slice::from_ref(root)).iter().any(|n| {
+            let Kind::Source(s) = n.kind() else { return false };
+            let in_place = |at, t| at == of && pointwise.contains(&n.id()) && same(s, t);
+            targets.iter().enumerate().any(|(at, t)| reads(s, t) && !in_place(at, t))
+        })
+    };
+    Ok(pairs.iter().enumerate().map(hazard).collect())
+}
+
+/// Which object a target is, what memory it has if it is NumPy's, as a block if it is native, and whether all of it is written.
+type Target = (usize, Option<(std::ops::Range<usize>, Option<Block>)>, bool);
+
+/// The addresses that an array of NumPy's reaches.
+fn addresses(array: &Bound<'_, PyAny>) -> PyResult<std::ops::Range<usize>> {
+    let interface = array.getattr("__array_interface__")?.cast_into::<PyDict>()?;
+    let data: Option<(usize, bool)> = interface.get_item("data")?.map(|d| d.extract()).transpose()?;
+    let (mut low, itemsize): (isize, isize) =
+        (data.map_or(0, |(address, _)| address as isize), array.getattr("itemsize")?.extract()?);
+    let mut high = low + itemsize;
+    let (shape, strides): (Vec<isize>, Vec<isize>) =
+        (array.getattr("shape")?.extract()?, array.getattr("strides")?.extract()?);
+    if shape.contains(&0) {
+        return Ok(0..0);
+    }
+    for (n, stride) in shape.iter().zip(strides) {
+        let reach = stride * (n - 1);
+        if reach < 0 { low += reach } else { high += reach }
+    }
+    Ok(low as usize..high as usize)
+}
+
+/// The nodes that an array is made from position by position, and in no other way.
+fn pointwise_inputs(root: &Node) -> HashSet<u64> {
+    let nodes = pantile_array::expr::topological(std::slice::from_ref(root));
+    let mut found: HashSet<u64> = [root.id()].into();
+    let mut otherwise: HashSet<u64> = HashSet::new();
+    for n in nodes.iter().rev() {
+        let passes = found.contains(&n.id()) && matches!(n.kind(), Kind::Map(..) | Kind::Rechunk(..));
+        let to = if passes { &mut found } else { &mut otherwise };
+        to.extend(n.inputs().iter().map(|i| i.id()));
+    }
+    found.retain(|id| !otherwise.contains(id));
+    found
 }
 
 /// Cuts at multiples of the stored chunks, so that no two tasks write parts of one.
@@ -824,6 +884,13 @@ fn pool_stats(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
     d.set_item("fresh", s.fresh)?;
     d.set_item("reused", s.reused)?;
     Ok(d)
+}
+
+/// What of a memory limit a run that began now would get at most.
+#[pyfunction]
+fn memory_left(limit: u64) -> Option<u64> {
+    pool::trim_allocator();
+    Budget::begin(Some(limit)).must_fit(0)
 }
 
 #[pyfunction]

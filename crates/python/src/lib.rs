@@ -12,6 +12,7 @@
 
 mod bag;
 mod block;
+mod budget;
 mod compute;
 mod convert;
 mod delayed;

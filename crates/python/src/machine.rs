@@ -51,10 +51,23 @@ fn groups() -> Vec<u64> {
     limits
 }
 
-/// The memory that this process holds now, in bytes: its resident set.
+/// Pages of files up to this many bytes count as held: the code of libraries. More are maps of data files, which the system drops
+/// when it needs memory.
+const LIBRARIES: u64 = 128 << 20;
+
+/// The memory that this process holds now, in bytes: its resident set, without what the system can take back at once.
 pub fn resident() -> u64 {
-    let pages = read_to_string("/proc/self/statm")
-        .ok()
-        .and_then(|t| t.split_whitespace().nth(1)?.parse::<u64>().ok());
-    pages.unwrap_or(0) * 4096
+    const PAGE: u64 = 4096;
+    let text = read_to_string("/proc/self/statm").unwrap_or_default();
+    let field =
+        |n: usize| text.split_whitespace().nth(n).and_then(|t| t.parse::<u64>().ok()).unwrap_or(0) * PAGE;
+    let (all, mapped) = (field(1), field(2));
+    if mapped <= LIBRARIES {
+        return all;
+    }
+    // Memory that processes share is among what is mapped, and cannot be taken back.
+    let status = read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|l| l.strip_prefix("RssShmem:"));
+    let shared = line.and_then(|l| l.split_whitespace().next()?.parse::<u64>().ok()).unwrap_or(0) * 1024;
+    all.saturating_sub(mapped.saturating_sub(shared).saturating_sub(LIBRARIES))
 }

@@ -4,7 +4,7 @@ use crate::block::{from_result, to_numpy};
 use crate::convert::{chunks_from_py, dtype};
 use crate::error::{OrRaise, raised};
 use crate::expr::{Expr, Here};
-use crate::interrupt::{InCall, interrupt};
+use crate::interrupt::interruptible;
 use pantile_array::chunks::{Chunks, block_bytes};
 use pantile_array::error::{ArrayError, Result};
 use pantile_array::op::{BlockOp, Request};
@@ -13,7 +13,7 @@ use pantile_array::value::{ForeignValue, Value};
 use pantile_array::{Expr as Node, Kind};
 use pantile_diag::waits;
 use pantile_types::DType;
-use pyo3::exceptions::{PyKeyboardInterrupt, PyValueError};
+use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
 use smallvec::SmallVec;
@@ -123,20 +123,12 @@ impl PythonOp {
                 }
             });
         }
-        let called = InCall::begin(py, pantile_array::plan::current());
-        let result = self.function.bind(py).call1(PyTuple::new(py, args)?);
-        drop(called);
-        if let Err(e) = &result
-            && e.is_instance_of::<PyKeyboardInterrupt>(py)
-        {
-            // Ctrl-C reached this function, on Python's main thread: the other threads' functions do not hear of it otherwise.
-            interrupt(py, pantile_array::plan::current());
-        }
-        let result = result?;
+        let args = PyTuple::new(py, args)?;
+        let result = interruptible(py, || self.function.bind(py).call1(args))?;
         if self.dtype.scalar().is_none() {
             return Ok(Value::Foreign(Arc::new(PythonValue::new(&result))));
         }
-        let block = from_result(py, &result, self.dtype)?;
+        let block = from_result(py, &result, self.dtype, &self.name)?;
         let expected: Vec<Option<u64>> =
             self.output.iter().zip(at).map(|(c, &i)| c.is_known().then(|| c.sizes()[i as usize])).collect();
         let fits = block.ndim() == expected.len()

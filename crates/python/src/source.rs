@@ -4,6 +4,7 @@ use crate::block::from_result;
 use crate::convert::{chunks_from_py, dtype};
 use crate::error::{array_error, raised};
 use crate::expr::{Expr, Here};
+use crate::interrupt::interruptible;
 use pantile_array::block::Block;
 use pantile_array::error::Result;
 use pantile_array::source::{Range, Source};
@@ -46,9 +47,9 @@ impl PythonSource {
                     key.push(PySlice::new(py, first, stop, step));
                 }
                 let part = self.object.bind(py).get_item(PyTuple::new(py, key)?)?;
-                from_result(py, &part, self.dtype)
+                from_result(py, &part, self.dtype, &self.text)
             };
-            let mut block = read().map_err(|e| raised(py, e))?;
+            let mut block = interruptible(py, read).map_err(|e| raised(py, e))?;
             let expected: Vec<usize> = ranges.iter().map(|r| r.len as usize).collect();
             if block.shape() != expected {
                 return Err(pantile_array::ArrayError::value(format!(
@@ -86,6 +87,9 @@ impl Source for PythonSource {
     }
     fn describe(&self) -> String {
         self.text.clone()
+    }
+    fn outside(&self) -> Option<usize> {
+        Some(self.object.as_ptr() as usize)
     }
     fn is_python(&self) -> bool {
         true

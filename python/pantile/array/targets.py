@@ -1,4 +1,4 @@
-"""Writing arrays: into anything with item assignment, and to Zarr, HDF5 and npy files, all or nothing."""
+"""Writing arrays: block by block into anything with item assignment, and all or nothing to Zarr, HDF5 and npy files."""
 
 from __future__ import annotations
 
@@ -24,7 +24,16 @@ class Pending:
 
     def compute(self) -> None:
         """Writes."""
-        _run.run(lambda opts: _native.store(self._pairs, self._lock, opts))
+        pairs = self._pairs
+        hazards = _native.store_hazards(pairs)
+        if any(hazards):
+            # What a target overwrites is read before anything is written.
+            whole = iter(_run.compute_exprs([p[0] for p, first in zip(pairs, hazards, strict=True) if first]))
+            pairs = [
+                (as_expr(next(whole)), *p[1:]) if first else p
+                for p, first in zip(pairs, hazards, strict=True)
+            ]
+        _run.run(lambda opts: _native.store(pairs, self._lock, opts))
 
     def __repr__(self) -> str:
         return f"pantile.array.Pending<store of {len(self._pairs)} arrays>"
@@ -59,6 +68,20 @@ def store(
     -------
     None
         After everything has been written.
+
+    Raises
+    ------
+    ValueError
+        A target, or its region, has another shape. Nothing has been written then.
+
+    Notes
+    -----
+    Blocks are written as they are made, so a function that fails, or Ctrl-C, leaves targets partly written. `to_zarr`,
+    `to_hdf5` and `to_npy` write all or nothing.
+
+    An array that is made from a target's own memory (or from the very dataset that is the target) is computed as a whole
+    before anything is written, unless each element is made from the one in its place. That two different objects mean one
+    file is not noticed.
 
     Examples
     --------

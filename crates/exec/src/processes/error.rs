@@ -5,7 +5,7 @@ use std::process::ExitStatus;
 
 use thiserror::Error;
 
-use crate::error::size;
+use crate::error::size_text;
 
 /// Why a call in a worker process gave no answer.
 #[derive(Debug, Error)]
@@ -43,7 +43,7 @@ pub enum ProcessError {
         source: io::Error,
     },
     /// Shared memory was refused.
-    #[error("cannot {doing} a segment of shared memory of {}: {source}{}", size(*bytes), advice(source))]
+    #[error("cannot {doing} a segment of shared memory of {}: {source}{}", size_text(*bytes), advice(source))]
     Segment {
         /// What was being done: `make`, `map` or `fill`.
         doing: &'static str,

@@ -6,7 +6,7 @@ use super::pack::{Packed, fingerprint, unpack};
 use super::value::Object;
 use crate::compute::{RunOptions, Setting, Signal, run_graph};
 use crate::error::InternalError;
-use crate::interrupt::InCall;
+use crate::interrupt::{InCall, interrupt, is_interrupted};
 use crate::processes::{Functions, Workers, call};
 use crate::watch;
 use pantile_diag::waits;
@@ -143,13 +143,10 @@ impl DelayedGraph {
             failed: AtomicBool::new(false),
         };
         let number = runner.number();
-        let setting = Setting {
-            options: &options,
-            limit: options.limit_for_values(),
-            watching,
-            number,
-            signal: Signal::default(),
-        };
+        let budget = Budget::begin(options.limit());
+        budget.bound_pool();
+        let limit = budget.ledger(0);
+        let setting = Setting { options: &options, limit, watching, number, signal: Signal::default() };
         let show = |py: Python<'_>, value: &Object| value.get(py).map(Bound::unbind);
         let failed = |error: CallError| error.into_err(py, &self.nodes.nodes);
         let values = run_graph(py, &graph, &order, runner, setting, show, failed)?;
@@ -516,13 +513,16 @@ impl Runner for Calls<'_> {
             let again = if retries > 0 { inputs.clone() } else { Vec::new() };
             let mut attempts = 1;
             loop {
+                if is_interrupted(self.number()) {
+                    return Err(CallError { error: PyKeyboardInterrupt::new_err(()), node: at, attempts });
+                }
                 match self.call(py, at, inputs) {
                     Ok(value) => return Ok(Object::new(value)),
                     Err(error) => {
                         let interrupted = error.is_instance_of::<PyKeyboardInterrupt>(py);
                         if interrupted {
                             // It reached this call alone; the others' functions do not hear of it otherwise.
-                            crate::interrupt::interrupt(py, self.number());
+                            interrupt(py, self.number());
                         }
                         let ordinary = error.is_instance_of::<pyo3::exceptions::PyException>(py);
                         if attempts > retries || !ordinary || error.is_instance_of::<ArgumentChangedError>(py)
