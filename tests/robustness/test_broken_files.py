@@ -1,6 +1,7 @@
 """Files that are cut off, corrupt or not what they seem.
 
-The error is what users of NumPy, h5py and zarr expect and names file and chunk; there are never wrong numbers.
+The error is what users of NumPy, h5py and zarr expect and names file and chunk. Damage that can be seen never gives wrong
+numbers.
 """
 
 from __future__ import annotations

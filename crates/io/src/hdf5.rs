@@ -5,8 +5,8 @@
 //! Python's lock nor HDF5's. Elements arrive in native byte order. Chunks that were never written hold the fill value.
 //!
 //! A file that is truncated, damaged or contradicts its metadata gives an error naming the file, the dataset and the chunk; the
-//! content of the output is then unspecified, but no call that returns `Ok` has wrong numbers in it. Not done here: virtual and
-//! external storage, variable-length data, writing.
+//! content of the output is then unspecified. What contradicts nothing is not noticed: a flipped byte of a chunk that is neither
+//! compressed nor under a fletcher32 checksum. Not done here: virtual and external storage, variable-length data, writing.
 
 use std::path::{Path, PathBuf};
 

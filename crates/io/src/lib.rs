@@ -2,7 +2,9 @@
 //!
 //! Every reader answers one question: copy this strided region of an array into this strided memory, in native byte order. All
 //! of them may be called from any thread, hold no lock while they read, never take Python's lock, and leave no threads of their own: the
-//! caller's pool decides what runs at once. A damaged file gives an error that names the file and the chunk, never wrong numbers.
+//! caller's pool decides what runs at once. A damaged file gives an error that names the file and the chunk, as far as damage can
+//! be seen: where lengths, headers or compressed streams contradict themselves, and where the file carries a checksum. A flipped
+//! byte among uncompressed numbers without one cannot be noticed.
 //!
 //! This crate knows elements by their size and byte order only; dtypes are the caller's.
 

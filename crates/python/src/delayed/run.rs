@@ -4,6 +4,7 @@ use super::collect::Collected;
 use super::node::{Delayed, Kind};
 use super::pack::{Packed, fingerprint, unpack};
 use super::value::Object;
+use crate::budget::Budget;
 use crate::compute::{RunOptions, Setting, Signal, run_graph};
 use crate::error::InternalError;
 use crate::interrupt::{InCall, interrupt, is_interrupted};
