@@ -179,7 +179,7 @@ fn decompose(a: &Matrix, full: bool, vectors: bool, limits: &Limits) -> Result<F
     };
     let mib = |bytes: u64| bytes.div_ceil(1 << 20);
     let need = if full && m > n { whole } else { tree(vectors) };
-    let mut advice = format!("set memory_limit to {} MiB or more", mib(2 * need));
+    let mut advice = format!("set memory_limit to {} MiB or more", mib(need.saturating_mul(2)));
     if full && m > n {
         advice += &format!(", or take full_matrices=False ({} MiB)", mib(tree(vectors)));
     }
