@@ -171,7 +171,10 @@ fn nat(dtype: DType) -> Arg {
 /// The sum of durations: NaT if there is one.
 fn time_sum(e: &Expr, params: &Params) -> Result<Expr> {
     let missing = call("isnat", &[Arg::Array(e.clone())])?;
-    let missing = node(ReduceKind::Any, missing, params, DType::Bool);
+    let mut missing = node(ReduceKind::Any, missing, params, DType::Bool);
+    if params.initial == Some(Weak::Int(i64::MIN.into())) {
+        missing = call("logical_or", &[Arg::Array(missing), Arg::Weak(Weak::Bool(true))])?;
+    }
     let total = node(ReduceKind::Sum, counts(e)?, params, DType::I64);
     let total = with_initial(total, "add", whole_initial(e, params.initial)?)?;
     let total = astype(&total, e.dtype())?;
