@@ -57,8 +57,7 @@ for _module in (
 
 # What NumPy users expect beside the functions.
 pi, e, inf, nan, newaxis = _np.pi, _np.e, _np.inf, _np.nan, None
-trace = linalg.trace
-__all__ += ["pi", "e", "inf", "nan", "newaxis", "trace"]
+__all__ += ["pi", "e", "inf", "nan", "newaxis"]
 
 if TYPE_CHECKING:
     # The names above, for type checkers: most functions are made from the catalogue of operations.

@@ -28,7 +28,10 @@ def _entry(spec: Any, axis: int) -> Any:
         if spec == "auto":
             return spec
         try:
-            return ("bytes", max(1, config.parse_bytes(spec)))
+            size = config.parse_bytes(spec)
+            if size < 1:
+                raise ValueError(spec)
+            return ("bytes", size)
         except ValueError:
             raise ValueError(
                 f"chunks along axis {axis} are {spec!r}; write a length, a tuple of lengths, -1 (the whole axis), 'auto', "
@@ -42,6 +45,8 @@ def _entry(spec: Any, axis: int) -> Any:
     if isinstance(spec, float) and spec.is_integer():
         spec = int(spec)
     try:
+        if isinstance(spec, (bool, np.bool_)):
+            raise TypeError(spec)
         length = operator.index(spec)
     except TypeError:
         raise TypeError(
@@ -62,7 +67,12 @@ def spread(chunks: Any, ndim: int, rest: Any = -1) -> list[Any]:
     if isinstance(chunks, Mapping):
         specs: list[Any] = [rest] * ndim
         for axis, spec in chunks.items():
-            at = operator.index(axis)
+            try:
+                at = operator.index(axis)
+            except TypeError:
+                raise TypeError(
+                    f"chunks as a dictionary have axis numbers as keys, not {axis!r}: {{0: 100}} cuts the first axis"
+                ) from None
             if not -ndim <= at < ndim:
                 raise np.exceptions.AxisError(at, ndim)
             specs[at] = spec
@@ -94,7 +104,10 @@ def shape_argument(shape: Any) -> tuple[int, ...]:
     try:
         lengths: tuple[int, ...] = (operator.index(shape),)
     except TypeError:
-        lengths = tuple(operator.index(n) for n in shape)
+        try:
+            lengths = tuple(operator.index(n) for n in shape)
+        except TypeError:
+            raise TypeError(f"expected a sequence of integers or a single integer, got {shape!r}") from None
     if any(n < 0 for n in lengths):
         raise ValueError(f"negative dimensions are not allowed: {lengths}")
     return lengths

@@ -89,6 +89,11 @@ def known_shape(e: Expr, what: str) -> tuple[int, ...]:
     return shape  # type: ignore[return-value]
 
 
+def _is_no_number(value: Any) -> bool:
+    """Whether no element of a native dtype equals it: None and text."""
+    return value is None or isinstance(value, (str, bytes))
+
+
 def _binary(name: str, left: Any, right: Any) -> Any:
     left, right = operand(left), operand(right)
     if left is NotImplemented or right is NotImplemented:
@@ -131,6 +136,8 @@ class Array:
             raise TypeError(
                 "arrays are made by functions such as from_array, from_hdf5 or ones, not by calling Array"
             )
+        if expr.ndim > 64:
+            raise ValueError(f"maximum supported dimension for an ndarray is currently 64, found {expr.ndim}")
         self._expr = expr
 
     def _rebind(self, e: Expr, name: str) -> None:
@@ -443,6 +450,9 @@ class Array:
         return (other // self, other % self)
 
     def __pow__(self, other: Any) -> Array:
+        if type(other) is int and other == 2 and self.dtype.kind == "b":
+            # NumPy's operator squares, and the square of a bool is an int8; that of `power` is an int64.
+            return Array(_native.map("square", (self._expr,))[0])
         return _binary("power", self, other)
 
     def __rpow__(self, other: Any) -> Array:
@@ -497,9 +507,13 @@ class Array:
         return _inplace("bitwise_xor", self, other)
 
     def __eq__(self, other: Any) -> Array:  # type: ignore[override]
+        if _is_no_number(other):
+            return Array(_native.map("logical_and", (self._expr, False))[0])
         return _binary("equal", self, other)
 
     def __ne__(self, other: Any) -> Array:  # type: ignore[override]
+        if _is_no_number(other):
+            return Array(_native.map("logical_or", (self._expr, True))[0])
         return _binary("not_equal", self, other)
 
     def __lt__(self, other: Any) -> Array:
@@ -717,13 +731,15 @@ class Array:
         """The positions of what is not zero, an array for each axis. See `nonzero`."""
         return indexing.nonzero(self)
 
-    def diagonal(self, offset: int = 0) -> Array:
-        """A diagonal of a two-dimensional array. See `diagonal`."""
-        return indexing.diagonal(self, offset)
+    def diagonal(self, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Array:
+        """A diagonal along two axes. See `diagonal`."""
+        return indexing.diagonal(self, offset, axis1, axis2)
 
-    def trace(self, offset: int = 0, dtype: Any = None) -> Array:
-        """The sum of a diagonal."""
-        return reductions.sum(indexing.diagonal(self, offset), dtype=dtype)
+    def trace(
+        self, offset: int = 0, axis1: int = 0, axis2: int = 1, dtype: Any = None, out: Any = None
+    ) -> Array:
+        """The sum of a diagonal. See `trace`."""
+        return reductions.trace(self, offset, axis1, axis2, dtype, out)
 
     # ---- products and blocks ----
 

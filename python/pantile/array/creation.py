@@ -571,6 +571,8 @@ def arange(
         start, stop = 0, start
     if step is None:
         step = 1
+    if any(isinstance(v, (np.datetime64, np.timedelta64)) for v in (start, stop, step)):
+        return from_array(np.arange(start, stop, step, dtype=dtype), chunks=chunks)
     if step == 0:
         raise ZeroDivisionError("division by zero: the step of arange is 0")
     kind = np.dtype(dtype) if dtype is not None else np.arange(start, start + step * 0, step).dtype
@@ -588,11 +590,13 @@ def arange(
     if all(isinstance(v, (int, np.integer)) for v in (start, stop, step)):
         length = max(0, -((int(start) - int(stop)) // int(step)))
     else:
-        real = [v.real if isinstance(v, complex) else v for v in (start, stop, step)]
-        quotient = (real[1] - real[0]) / real[2]
-        if not math.isfinite(quotient):
+        quotient = (stop - start) / step
+        # As NumPy counts complex numbers: both parts must go on.
+        complex_ = isinstance(quotient, (complex, np.complexfloating))
+        steps = [quotient.real, quotient.imag] if complex_ else [quotient]
+        if not all(math.isfinite(s) for s in steps):
             raise ValueError("arange: cannot compute length")
-        length = max(0, math.ceil(quotient))
+        length = max(0, min(math.ceil(s) for s in steps))
     # NumPy converts the first two values to the dtype, and counts by their difference.
     first = _converted(start, kind) if length else np.zeros((), kind)
     second = _converted(start + step, kind) if length > 1 else first
@@ -618,6 +622,7 @@ def linspace(
     endpoint: bool = True,
     retstep: bool = False,
     dtype: Any = None,
+    axis: int = 0,
     *,
     chunks: Any = "auto",
 ) -> Any:
@@ -625,8 +630,8 @@ def linspace(
 
     Parameters
     ----------
-    start, stop : number
-        The ends.
+    start, stop : number or array_like
+        The ends. Arrays give the numbers between each pair of their elements, and must be in memory.
     num : int
         How many numbers.
     endpoint : bool
@@ -635,13 +640,20 @@ def linspace(
         Whether the spacing is returned too.
     dtype : dtype, optional
         The dtype; by default a floating one.
+    axis : int
+        Where the axis of the numbers is, if the ends are arrays.
     chunks : chunks
         How to cut it; see `from_array`.
 
     Returns
     -------
-    Array, or (Array, float)
+    Array, or (Array, float or numpy.ndarray)
         The numbers, and the spacing.
+
+    Raises
+    ------
+    ValueError
+        `num` is negative.
 
     Examples
     --------
@@ -652,11 +664,13 @@ def linspace(
     num = operator.index(num)
     if num < 0:
         raise ValueError(f"Number of samples, {num}, must be non-negative.")
+    if isinstance(start, Array) or isinstance(stop, Array):
+        raise _native.UnsupportedError(
+            "linspace takes numbers and NumPy arrays as its ends; for lazy ones broadcast start + t * (stop - start)"
+        )
     start, stop = np.asarray(start)[()] * 1.0, np.asarray(stop)[()] * 1.0
     if np.ndim(start) or np.ndim(stop):
-        raise _native.UnsupportedError(
-            "linspace takes single numbers as its ends; broadcast start + t * (stop - start)"
-        )
+        return _linspaces(start, stop, num, endpoint, retstep, dtype, axis, chunks)
     kind = np.result_type(start, stop, float(num))
     wanted = kind if dtype is None else np.dtype(dtype)
     div = num - 1 if endpoint else num
@@ -678,6 +692,36 @@ def linspace(
     if np.dtype(wanted).kind in "iu":
         e = call("floor", e)
     result = Array(_native.astype(e, dtype_text(wanted)))
+    return (result, step) if retstep else result
+
+
+def _linspaces(
+    start: Any, stop: Any, num: int, endpoint: bool, retstep: bool, dtype: Any, axis: int, chunks: Any
+) -> Any:
+    """`linspace` between the elements of arrays."""
+    from pantile.array.manipulation import moveaxis
+
+    kind = np.result_type(start, stop, float(num))
+    wanted = kind if dtype is None else np.dtype(dtype)
+    start, stop = np.broadcast_arrays(start, stop)
+    delta = np.asarray(stop - start).astype(kind)
+    div = num - 1 if endpoint else num
+    (cuts,) = normalize("auto", (num,), wanted)
+    counter = _native.expand_dims(_native.coord(cuts), tuple(range(1, 1 + delta.ndim)))  # type: ignore[arg-type]
+    position = _native.astype(counter, dtype_text(kind))
+    step: Any = delta / div if div > 0 else np.full_like(delta, np.nan)
+    if div <= 0:
+        e = call("multiply", position, delta)
+    elif (step == 0).any():
+        e = call("multiply", call("divide", position, float(div)), delta)
+    else:
+        e = call("multiply", position, step)
+    e = call("add", e, start.astype(kind))
+    if endpoint and num > 1:
+        e = call("where", call("equal", counter, num - 1), stop.astype(kind), e)
+    if np.dtype(wanted).kind in "iu":
+        e = call("floor", e)
+    result = moveaxis(Array(_native.astype(e, dtype_text(wanted))), 0, axis).rechunk(chunks)
     return (result, step) if retstep else result
 
 

@@ -313,6 +313,12 @@ def clip(
         raise ValueError("give the limits as `a_min` and `a_max` or as `min` and `max`, not both")
     low, high = a_min if min is None else min, a_max if max is None else max
     x = argument(a)
+    kind = x.dtype if hasattr(x, "dtype") else None
+    if kind is not None and np.dtype(kind).kind in "iu":
+        # A bound beyond the dtype's own is no bound.
+        own = np.iinfo(kind)
+        low = None if type(low) is int and low <= own.min else low
+        high = None if type(high) is int and high >= own.max else high
     if low is None and high is None:
         return finish([as_expr(a)], "clip", out)
     if low is None:

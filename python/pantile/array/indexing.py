@@ -50,7 +50,12 @@ def getitem(x: Array, key: Any) -> Array:
     arrays = [k for k in listed if isinstance(k, (np.ndarray, Expr)) and k.ndim > 0]
     if len(wide) == 1 and len(arrays) == 1:
         return _wide_take(x, listed, wide[0])
-    return Array(_native.index(e, entries))
+    part = _native.index(e, entries)
+    if part.ndim > 64:
+        raise IndexError(
+            f"number of dimensions must be within [0, 64], indexing result would have {part.ndim}"
+        )
+    return Array(part)
 
 
 def _with_truth(x: Array, listed: tuple[Any, ...]) -> Array:
@@ -377,12 +382,12 @@ def extract(condition: Any, arr: Any) -> Array:
 
 
 def diagonal(a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Array:
-    """A diagonal of a matrix.
+    """A diagonal of a matrix, or of each matrix of a stack.
 
     Parameters
     ----------
     a : array_like
-        With two axes.
+        With two axes or more.
     offset : int
         Which diagonal: 0 the main one, above it for positive numbers.
     axis1, axis2 : int
@@ -391,7 +396,12 @@ def diagonal(a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Array:
     Returns
     -------
     Array
-        With one axis.
+        Without the two axes, and with the diagonal as the last one.
+
+    Raises
+    ------
+    ValueError
+        The array has fewer than two axes, or `axis1` and `axis2` are the same.
 
     Examples
     --------
@@ -404,28 +414,25 @@ def diagonal(a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Array:
     e = as_expr(a)
     if e.ndim < 2:
         raise ValueError("diag requires an array of at least two dimensions")
-    if e.ndim != 2:
-        raise _native.UnsupportedError(
-            "diagonal takes arrays with two axes; use map_blocks for stacks of matrices"
-        )
-    i, j = axis_index(axis1, 2), axis_index(axis2, 2)
+    i, j = axis_index(axis1, e.ndim), axis_index(axis2, e.ndim)
     if i == j:
         raise ValueError("axis1 and axis2 cannot be the same")
-    if i > j:
-        e = _native.transpose(e, (1, 0))
-    rows, columns = known_shape(e, "diagonal")
+    stack = [k for k in range(e.ndim) if k not in (i, j)]
+    e = _native.transpose(e, (*stack, i, j))
+    rows, columns = known_shape(e, "diagonal")[-2:]
     offset = operator.index(offset)
     first_row, first_column = max(0, -offset), max(0, offset)
     n = max(0, min(rows - first_row, columns - first_column))
-    square = _native.index(e, (slice(first_row, first_row + n), slice(first_column, first_column + n)))
+    square = _native.index(e, (..., slice(first_row, first_row + n), slice(first_column, first_column + n)))
     # Equal cuts along both axes: the diagonal's blocks are those of the blocks on the diagonal.
-    along = tuple(square.chunks[0])
-    cuts = (along,)
-    square = _native.rechunk(square, (along, along)) if square.chunks[1] != along else square
+    along = tuple(square.chunks[-2])
+    cuts = (*square.chunks[:-2], along)
+    square = _native.rechunk(square, (*cuts, along)) if square.chunks[-1] != along else square
+    last = len(stack)
     return blockwise_native(
-        lambda block_id, block: np.diagonal(block),
+        lambda block_id, block: np.diagonal(block, axis1=-2, axis2=-1),
         "diagonal",
-        [(square, [("block", 0), ("block", 0)])],
+        [(square, [("block", k) for k in (*range(last), last, last)])],
         cuts,
         e.dtype,
     )

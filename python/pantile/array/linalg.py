@@ -16,6 +16,7 @@ import numpy as np
 
 from pantile import _native, config
 from pantile._native import Expr
+from pantile.array import products
 from pantile.array.chunking import axis_index, axis_tuple
 from pantile.array.core import Array, as_expr
 from pantile.array.elementwise import call
@@ -38,6 +39,7 @@ __all__ = [
     "svd",
     "svdvals",
     "trace",
+    "vecdot",
 ]
 
 
@@ -478,12 +480,12 @@ def matrix_transpose(x: Any, /) -> Array:
 
 
 def trace(x: Any, /, *, offset: int = 0, dtype: Any = None) -> Array:
-    """The sum of a diagonal.
+    """The sum of a diagonal of a matrix, or of each matrix of a stack.
 
     Parameters
     ----------
     x : array_like
-        A matrix.
+        Matrices along the last two axes.
     offset : int
         Which diagonal.
     dtype : dtype, optional
@@ -492,7 +494,7 @@ def trace(x: Any, /, *, offset: int = 0, dtype: Any = None) -> Array:
     Returns
     -------
     Array
-        Without axes.
+        Without the last two axes.
 
     Examples
     --------
@@ -500,7 +502,31 @@ def trace(x: Any, /, *, offset: int = 0, dtype: Any = None) -> Array:
     >>> float(da.linalg.trace(da.eye(3)).compute())
     3.0
     """
-    return Array(as_expr(x)).trace(offset, dtype)
+    return Array(as_expr(x)).trace(offset, -2, -1, dtype)
+
+
+def vecdot(x1: Any, x2: Any, /, *, axis: int = -1) -> Array:
+    """Products of vectors along an axis. See `pantile.array.vecdot`.
+
+    Parameters
+    ----------
+    x1, x2 : array_like
+        The vectors; their stacks broadcast.
+    axis : int
+        The axis of the vectors.
+
+    Returns
+    -------
+    Array
+        Without the axis.
+
+    Examples
+    --------
+    >>> import pantile.array as da
+    >>> da.linalg.vecdot(da.ones((3, 2)), da.ones(2)).compute()
+    array([2., 2., 2.])
+    """
+    return products.vecdot(x1, x2, axis=axis)
 
 
 def _sum(e: Expr, axes: Any, keepdims: bool) -> Expr:

@@ -45,8 +45,8 @@ def array_ufunc(ufunc: Any, method: str, inputs: tuple[Any, ...], kwargs: dict[s
     if isinstance(out, tuple) and len(out) == 1:
         kwargs["out"] = out[0]
     if method == "__call__":
-        if name == "matmul":
-            return products.matmul(*inputs, **kwargs)
+        if name in ("matmul", "matvec", "vecmat", "vecdot"):
+            return getattr(products, name)(*inputs, **kwargs)
         if name not in elementwise.UFUNCS:
             raise TypeError(
                 f"{what} is not available for lazy arrays; use x.compute() first, or x.map_blocks({what})"
@@ -186,9 +186,6 @@ def table() -> dict[Any, Callable[..., Any]]:
             np.copyto: _copyto,
             np.iscomplexobj: lambda x: np.dtype(as_expr(x).dtype).kind == "c",
             np.isrealobj: lambda x: np.dtype(as_expr(x).dtype).kind != "c",
-            np.trace: lambda a, offset=0, axis1=0, axis2=1, dtype=None, out=None: linalg.trace(
-                a, offset=offset, dtype=dtype
-            ),
             np.amax: reductions.max,
             np.amin: reductions.min,
             np.nan_to_num: elementwise.nan_to_num,

@@ -14,7 +14,19 @@ from pantile.array.chunking import axis_index
 from pantile.array.core import Array, argument, as_expr
 from pantile.array.elementwise import call, finish
 
-__all__ = ["dot", "einsum", "inner", "kron", "matmul", "outer", "tensordot", "vdot"]
+__all__ = [
+    "dot",
+    "einsum",
+    "inner",
+    "kron",
+    "matmul",
+    "matvec",
+    "outer",
+    "tensordot",
+    "vdot",
+    "vecdot",
+    "vecmat",
+]
 
 
 def matmul(x1: Any, x2: Any, /, out: Any = None) -> Array:
@@ -75,6 +87,126 @@ def dot(a: Any, b: Any, out: Any = None) -> Array:
     return finish([_native.tensordot(x, y, (x.ndim - 1,), (max(y.ndim - 2, 0),))], "dot", out)
 
 
+def _at_least_one(e: Expr, name: str) -> None:
+    if e.ndim == 0:
+        raise ValueError(f"{name}: an input has no axis, where a vector is wanted")
+
+
+def _conjugate(e: Expr) -> Expr:
+    return call("conjugate", e) if np.dtype(e.dtype).kind == "c" else e
+
+
+def matvec(x1: Any, x2: Any, /, out: Any = None) -> Array:
+    """Products of matrices and vectors; stacks broadcast.
+
+    Parameters
+    ----------
+    x1 : array_like
+        Matrices along the last two axes.
+    x2 : array_like
+        Vectors along the last axis.
+    out : Array or numpy.ndarray, optional
+        Takes the result.
+
+    Returns
+    -------
+    Array
+        Vectors along the last axis.
+
+    Raises
+    ------
+    ValueError
+        An input has too few axes, or the lengths do not match.
+
+    Examples
+    --------
+    >>> import pantile.array as da
+    >>> da.matvec(da.arange(4).reshape(2, 2), [1, 10]).compute()
+    array([10, 32])
+    """
+    x, y = as_expr(x1), as_expr(x2)
+    if x.ndim < 2:
+        raise ValueError(f"matvec: the first input has {x.ndim} axes, where matrices are wanted")
+    _at_least_one(y, "matvec")
+    product = _native.matmul(x, _native.expand_dims(y, (y.ndim,)))
+    return finish([_native.index(product, (..., 0))], "matvec", out)
+
+
+def vecmat(x1: Any, x2: Any, /, out: Any = None) -> Array:
+    """Products of vectors, conjugated where they are complex, and matrices; stacks broadcast.
+
+    Parameters
+    ----------
+    x1 : array_like
+        Vectors along the last axis.
+    x2 : array_like
+        Matrices along the last two axes.
+    out : Array or numpy.ndarray, optional
+        Takes the result.
+
+    Returns
+    -------
+    Array
+        Vectors along the last axis.
+
+    Raises
+    ------
+    ValueError
+        An input has too few axes, or the lengths do not match.
+
+    Examples
+    --------
+    >>> import pantile.array as da
+    >>> da.vecmat([1, 10], da.arange(4).reshape(2, 2)).compute()
+    array([20, 31])
+    """
+    x, y = as_expr(x1), as_expr(x2)
+    _at_least_one(x, "vecmat")
+    if y.ndim < 2:
+        raise ValueError(f"vecmat: the second input has {y.ndim} axes, where matrices are wanted")
+    product = _native.matmul(_native.expand_dims(_conjugate(x), (x.ndim - 1,)), y)
+    return finish([_native.index(product, (..., 0, slice(None)))], "vecmat", out)
+
+
+def vecdot(x1: Any, x2: Any, /, out: Any = None, *, axis: int = -1) -> Array:
+    """Products of vectors along an axis, the first conjugated where they are complex; stacks broadcast.
+
+    Parameters
+    ----------
+    x1, x2 : array_like
+        The vectors.
+    out : Array or numpy.ndarray, optional
+        Takes the result.
+    axis : int
+        The axis of the vectors in both.
+
+    Returns
+    -------
+    Array
+        Without the axis.
+
+    Raises
+    ------
+    ValueError
+        An input has no axis, or the lengths do not match.
+
+    Examples
+    --------
+    >>> import pantile.array as da
+    >>> da.vecdot(da.arange(4).reshape(2, 2), [1, 10]).compute()
+    array([10, 32])
+    """
+    rows: list[Expr] = []
+    for e in (as_expr(x1), as_expr(x2)):
+        _at_least_one(e, "vecdot")
+        at = axis_index(axis, e.ndim)
+        rows.append(_native.transpose(e, (*(k for k in range(e.ndim) if k != at), at)))
+    x, y = rows
+    left = _native.expand_dims(_conjugate(x), (x.ndim - 1,))
+    product = _native.matmul(left, _native.expand_dims(y, (y.ndim,)))
+    return finish([_native.index(product, (..., 0, 0))], "vecdot", out)
+
+
 def tensordot(a: Any, b: Any, axes: Any = 2) -> Array:
     """Sum of products over given axes.
 
@@ -102,10 +234,11 @@ def tensordot(a: Any, b: Any, axes: Any = 2) -> Array:
         left, right = axes
     except TypeError:
         n = operator.index(axes)
-        if n < 0 or n > min(x.ndim, y.ndim):
-            raise ValueError(
+        if n > min(x.ndim, y.ndim):
+            raise IndexError(
                 f"tensordot cannot sum over {n} axes of arrays with {x.ndim} and {y.ndim}"
             ) from None
+        n = max(n, 0)  # As for NumPy, fewer than none are none.
         left, right = list(range(x.ndim - n, x.ndim)), list(range(n))
     left = [left] if hasattr(left, "__index__") else list(left)
     right = [right] if hasattr(right, "__index__") else list(right)

@@ -15,6 +15,7 @@ from pantile import _native
 from pantile._native import Expr
 from pantile.array.chunking import axis_index, normalize, shape_argument
 from pantile.array.core import Array, as_expr, dtype_text, known_shape
+from pantile.array.creation import full
 from pantile.array.elementwise import call
 
 __all__ = ["Generator", "default_rng"]
@@ -446,6 +447,9 @@ class Generator:
             weights = [float(v) for v in np.asarray(p, float)]
             if len(weights) != count:
                 raise ValueError(f"a and p must have same size: {count} and {len(weights)}")
+        if count == 0:
+            dtype = np.dtype("i8") if population is None else np.dtype(population.dtype)
+            return full(shape, 0, dtype, chunks=chunks)
         if replace:
             if p is None:
                 bounds = {"low": 0, "high": count, "endpoint": False}

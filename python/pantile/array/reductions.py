@@ -47,6 +47,7 @@ __all__ = [
     "ptp",
     "std",
     "sum",
+    "trace",
     "var",
 ]
 
@@ -235,6 +236,45 @@ def any(a: Any, axis: Any = None, out: Any = None, keepdims: bool = False, *, wh
 
 def all(a: Any, axis: Any = None, out: Any = None, keepdims: bool = False, *, where: Any = True) -> Array:
     return finish([_reduce("all", a, axis, keepdims, None, 0, where)], "all", out)
+
+
+def trace(
+    a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1, dtype: Any = None, out: Any = None
+) -> Array:
+    """The sum of a diagonal of a matrix, or of each matrix of a stack.
+
+    Parameters
+    ----------
+    a : array_like
+        With two axes or more.
+    offset : int
+        Which diagonal: 0 the main one, above it for positive numbers.
+    axis1, axis2 : int
+        The axes of the rows and the columns.
+    dtype : dtype, optional
+        The dtype to sum in.
+    out : Array or numpy.ndarray, optional
+        Takes the result.
+
+    Returns
+    -------
+    Array
+        Without the two axes.
+
+    Raises
+    ------
+    ValueError
+        The array has fewer than two axes, or `axis1` and `axis2` are the same.
+
+    Examples
+    --------
+    >>> import pantile.array as da
+    >>> int(da.trace(da.arange(4).reshape(2, 2)).compute())
+    3
+    """
+    from pantile.array.indexing import diagonal
+
+    return finish([_reduce("sum", diagonal(a, offset, axis1, axis2), -1, False, dtype)], "trace", out)
 
 
 def _one_axis(axis: Any, ndim: int) -> Any:

@@ -176,6 +176,13 @@ pub fn map(op: &'static Op, args: &[Arg]) -> Result<SmallVec<[Expr; 2]>> {
     if let Some(simpler) = strength_reduced(op, args) {
         return simpler;
     }
+    if let ("power", [Arg::Array(base), Arg::Weak(Weak::Int(v))]) = (op.name, args)
+        && *v < 0
+        && base.chunks().iter().any(AxisChunks::is_empty)
+    {
+        // Without elements there is no power that would not be an integer.
+        return map(op, &[args[0].clone(), Arg::Weak(Weak::Int(1))]);
+    }
     let operands: SmallVec<[Operand; 3]> = args.iter().map(Arg::operand).collect();
     let signature = Arc::new(catalogue::resolve(op, &operands)?);
     let mut inputs: SmallVec<[Expr; 3]> = SmallVec::new();
@@ -271,9 +278,9 @@ fn try_cast(from: DType, to: DType) -> Result<()> {
     Ok(())
 }
 
-/// The text of a shape, with `nan` for unknown lengths, as NumPy writes it.
+/// The text of a shape, with `None` for unknown lengths, as `shape` shows it.
 pub fn shape_text(shape: &[Option<u64>]) -> String {
-    let parts: Vec<String> = shape.iter().map(|n| n.map_or("nan".to_string(), |n| n.to_string())).collect();
+    let parts: Vec<String> = shape.iter().map(|n| n.map_or("None".to_string(), |n| n.to_string())).collect();
     match parts.as_slice() {
         [one] => format!("({one},)"),
         many => format!("({})", many.join(",")),
