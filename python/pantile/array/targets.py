@@ -179,6 +179,20 @@ def to_zarr(
     overwrite : bool
         Whether an array that is there is replaced.
 
+    Returns
+    -------
+    None
+        When the array is complete under its name.
+
+    Raises
+    ------
+    ValueError
+        There is an array already and `overwrite` is false; `chunks` has not one length for each axis.
+    OSError
+        The folder cannot be written, or the disk is full. What was there before is still there.
+    UnsupportedError
+        The store is no folder of this machine.
+
     Examples
     --------
     >>> import os, tempfile
@@ -229,6 +243,16 @@ def to_npy(path: Any, arr: Any) -> None:
     arr : Array
         What to write.
 
+    Returns
+    -------
+    None
+        When the file is complete under its name. A file that was there is replaced then, and not before.
+
+    Raises
+    ------
+    OSError
+        The file cannot be written, or the disk is full. What was there before is still there.
+
     Examples
     --------
     >>> import os, tempfile
@@ -262,6 +286,18 @@ def to_hdf5(path: Any, *args: Any, chunks: Any = True, **kwargs: Any) -> None:
         The stored chunks: given, the array's own, or none at all (contiguous).
     **kwargs
         Passed to ``h5py.Group.create_dataset``, such as ``compression="gzip"``.
+
+    Returns
+    -------
+    None
+        When all datasets are complete.
+
+    Raises
+    ------
+    ValueError
+        A dataset of this name is in the file already. Nothing has been written then.
+    OSError
+        The file cannot be opened for writing.
 
     Examples
     --------
