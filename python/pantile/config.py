@@ -4,8 +4,8 @@
 name                               meaning and default
 =================================  ==============================================================================
 ``num_threads``                    threads of a run; all CPUs that affinity and cgroup allow
-``memory_limit``                   most bytes a run may hold, such as ``"1GB"``; 75 % of what the host or the
-                                   cgroup allows
+``memory_limit``                   most bytes the process may hold while a run lasts, such as ``"1GB"``; 75 % of
+                                   what the host or the cgroup allows
 ``executor``                       ``"threads"``; ``"sync"``: one thread, for debugging; ``"processes"``
 ``retries``                        how often a failed call of a Python function is tried again; 0
 ``spill_dir``                      folder for blocks that do not fit; the system's temporary folder
