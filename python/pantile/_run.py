@@ -7,7 +7,9 @@ profilers, reports) tells the extension (`_native.watch`), not this module.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pantile import _native, config
@@ -30,14 +32,29 @@ def options() -> dict[str, Any]:
             RuntimeWarning,
             stacklevel=2,
         )
+    chosen = _chosen.get()
+    # Zero is the engine's own default, which needs no look at the machine.
+    threads = config.get("num_threads") if config.is_set("num_threads") else 0
     return {
-        # Zero is the engine's own default, which needs no look at the machine.
-        "threads": config.get("num_threads") if config.is_set("num_threads") else 0,
-        "executor": config.get("executor"),
+        "threads": chosen.get("num_threads", threads),
+        "executor": chosen.get("executor") or config.get("executor"),
         "limit": config.get("memory_limit"),
         "spill_dir": config.get("spill_dir"),
         "retries": config.get("retries"),
     }
+
+
+# What the arguments of a `compute` say instead of the settings, in the thread or coroutine that called it.
+_chosen: ContextVar[dict[str, Any]] = ContextVar("pantile.run", default={})  # noqa: B039 (never changed)
+
+
+@contextmanager
+def _choosing(chosen: dict[str, Any]) -> Iterator[None]:
+    token = _chosen.set({**_chosen.get(), **config.checked(chosen)})
+    try:
+        yield
+    finally:
+        _chosen.reset(token)
 
 
 def run(work: Callable[[dict[str, Any]], T]) -> T:
@@ -136,7 +153,7 @@ def compute(
     """
     chosen = _choices(executor, scheduler, num_workers)
     if chosen:
-        with config.set(chosen):
+        with _choosing(chosen):
             return compute(*args, traverse=traverse)
     if all(type(a) is _native.Delayed for a in args):
         return tuple(_compute_nodes(args))
@@ -185,7 +202,7 @@ def persist(
 
     chosen = _choices(executor, scheduler, num_workers)
     if chosen:
-        with config.set(chosen):
+        with _choosing(chosen):
             return persist(*args)
     found: list[Any] = []
     _collect(args, found, Array)

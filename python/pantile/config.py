@@ -252,6 +252,11 @@ def _checked(name: str, value: Any, where: str) -> Any:
         raise ValueError(f"{where}: {error}") from None
 
 
+def checked(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Values of settings as `get` would give them, for what takes the place of a setting in one call."""
+    return {name: _checked(name, value, name) for name, value in values.items()}
+
+
 def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
     """Dotted names and values of nested mappings."""
     for name, value in values.items():

@@ -8,7 +8,9 @@ import operator
 import os
 import pickle
 import signal
+import subprocess
 import sys
+import textwrap
 import threading
 import typing
 import weakref
@@ -419,6 +421,46 @@ def test_calls_run_in_worker_processes():
     with pytest.raises(ZeroDivisionError) as info:
         delayed(lambda: 1 / 0)().compute(executor="processes")
     assert "built at" in info.value.__notes__[-1]
+
+
+def test_arguments_of_compute_are_of_that_call_alone():
+    """Two threads that choose different executors at once leave the setting as it was."""
+    before = pantile.config.get("executor")
+    calls = {"sync": [], "threads": []}
+
+    def work(executor):
+        for _ in range(100):
+            calls[executor].append(delayed(threading.get_ident)().compute(executor=executor, num_workers=2))
+
+    threads = [threading.Thread(target=work, args=(e,)) for e in calls]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    assert pantile.config.get("executor") == before
+    assert not pantile.config.is_set("executor")
+    assert len(set(calls["sync"])) == 1
+
+
+def test_ctrl_c_ends_calls_in_worker_processes():
+    script = textwrap.dedent("""
+        import os, signal, threading, time
+        import pantile
+        def kick():
+            time.sleep(1)
+            os.kill(os.getpid(), signal.SIGINT)
+        pantile.compute(*[pantile.delayed(abs)(-1) for _ in range(2)], executor="processes", num_workers=2)
+        threading.Thread(target=kick).start()
+        try:
+            pantile.compute(*[pantile.delayed(time.sleep)(60) for _ in range(4)], executor="processes", num_workers=2)
+        except KeyboardInterrupt:
+            print("interrupted")
+        print(pantile.delayed(abs)(-2).compute(executor="processes"))
+    """)
+    ran = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=30, check=True
+    )
+    assert ran.stdout.split() == ["interrupted", "2"]
 
 
 def test_a_killed_worker_is_an_error_or_a_retry(tmp_path):

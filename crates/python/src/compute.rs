@@ -320,7 +320,7 @@ fn expand_and_order(py: Python<'_>, plan: &Plan) -> PyResult<(Graph, Order)> {
 
 /// Asks Python for signals, on the thread that calls this and at most every 20 ms. Once a handler has raised, what it raised is
 /// kept and the answer stays yes.
-fn signals_seen(signal: Signal) -> Question {
+pub fn signals_seen(signal: Signal) -> Question {
     let caller = std::thread::current().id();
     let asked = parking_lot::Mutex::new(Instant::now());
     Arc::new(move || {

@@ -5,7 +5,7 @@ use super::node::{Delayed, Kind};
 use super::pack::{Packed, fingerprint, unpack};
 use super::value::Object;
 use crate::budget::Budget;
-use crate::compute::{RunOptions, Setting, Signal, run_graph};
+use crate::compute::{RunOptions, Setting, Signal, run_graph, signals_seen};
 use crate::error::InternalError;
 use crate::interrupt::{InCall, interrupt, is_interrupted};
 use crate::processes::{Functions, Workers, call};
@@ -133,6 +133,7 @@ impl DelayedGraph {
         for ((at, _), value) in of_arrays.zip(arrays) {
             given.insert(at as u32, Object::new(value));
         }
+        let signal = Signal::default();
         let runner = Calls {
             nodes: &self.nodes.nodes,
             plan: &plan,
@@ -142,12 +143,13 @@ impl DelayedGraph {
             functions: Functions::default(),
             cancel: watching.cancel.clone(),
             failed: AtomicBool::new(false),
+            signalled: signals_seen(Signal::clone(&signal)),
         };
         let number = runner.number();
         let budget = Budget::begin(options.limit());
         budget.bound_pool();
         let limit = budget.ledger(0);
-        let setting = Setting { options: &options, limit, watching, number, signal: Signal::default() };
+        let setting = Setting { options: &options, limit, watching, number, signal };
         let show = |py: Python<'_>, value: &Object| value.get(py).map(Bound::unbind);
         let failed = |error: CallError| error.into_err(py, &self.nodes.nodes);
         let values = run_graph(py, &graph, &order, runner, setting, show, failed)?;
@@ -349,6 +351,8 @@ struct Calls<'a> {
     cancel: CancelToken,
     /// A call has failed: the others' workers need not go on.
     failed: AtomicBool,
+    /// Whether a signal handler has raised: the calling thread, when it waits for a worker itself, has to look for that.
+    signalled: pantile_linalg::Question,
 }
 
 thread_local! {
@@ -464,7 +468,8 @@ impl Calls<'_> {
     ) -> PyResult<Bound<'py, PyAny>> {
         if self.in_process(py, node)? {
             let workers = Workers { pool: None, most: self.options.workers() };
-            let stop = || self.cancel.is_cancelled() || self.failed.load(Ordering::Relaxed);
+            let stop =
+                || self.cancel.is_cancelled() || self.failed.load(Ordering::Relaxed) || (self.signalled)();
             return call(py, func, args, kwargs, Some(&self.functions), workers, &stop)
                 .map(|r| r.into_bound(py));
         }
