@@ -145,7 +145,8 @@ def with_delayed(
         values = pantile.delayed(without_trend)(record)
         for period in periods:
             shares[name, period] = pantile.delayed(share)(values, pantile.delayed(slow)(values, period))
-    (found,) = pantile.compute(shares)
+    # On threads, since the reader counts its calls: workers in other processes would count in copies of it.
+    (found,) = pantile.compute(shares, executor="threads")
     return found
 
 

@@ -245,6 +245,8 @@ def main(arguments: list[str] | None = None) -> int:
         "--limit", type=byte_count, default="512MB", help="fail above this memory (default: 512MB)"
     )
     options = parser.parse_args(arguments)
+    if min(options.size, options.workers, options.check_files) < 1:
+        parser.error("--size, --workers and --check-files must be at least 1")
 
     files, lines = make_log(options.cache, options.size)
     packed = sum(file.stat().st_size for file in files)

@@ -154,6 +154,12 @@ def test_web_logs_notices_a_difference_and_too_much_memory(web_logs, monkeypatch
     assert "the two ways differ" in capsys.readouterr().out
 
 
+def test_web_logs_refuses_nothing_to_do(web_logs, capsys) -> None:
+    with pytest.raises(SystemExit):
+        web_logs.main(["--check-files", "0"])
+    assert "must be at least 1" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(("text", "count"), [("1GB", 10**9), ("1.5MB", 1_500_000), ("100k", 10**5), ("7", 7)])
 def test_web_log_sizes(web_logs, text: str, count: int) -> None:
     assert web_logs.byte_count(text) == count
