@@ -218,7 +218,7 @@ def peak_memory() -> int:
 
 
 def show(answer: Answer) -> None:
-    """The busiest paths of the hour with most requests."""
+    """The paths of the busiest hour: the one in which the most frequent paths have most requests."""
     requests: Counter[str] = Counter()
     for (hour, _), paths in answer.items():
         requests[hour] += sum(count for _, count in paths)
