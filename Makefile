@@ -3,7 +3,7 @@
 #   make demo     the main job, on real climate files and on an array larger than memory
 #   make test     Rust tests, Python tests, doctests, and every code block of the documentation
 #   make check    formatting, lints (warnings are errors) and types
-#   make bench    the benchmarks, side by side with NumPy, Dask, Numba and JAX
+#   make bench    the benchmarks, side by side with NumPy, Dask, Numba, JAX, concurrent.futures and joblib
 #   make docs     the documentation, in build/docs
 #   make wheel    a wheel for others, in dist/
 #   make build    only the extension, for development

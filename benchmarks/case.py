@@ -55,7 +55,20 @@ class Over:
         return f"{self.peer} + {self.extra_s * 1e3:g} ms"
 
 
-Limit = Ratio | Seconds | Over
+@dataclass(frozen=True)
+class Bytes:
+    """At most so much physical memory, at the peak of any timed run, by the process that was asked.
+
+    All that the process holds counts, the interpreter and its modules too, but no worker process of its own.
+    """
+
+    limit_bytes: int
+
+    def __str__(self) -> str:
+        return f"{self.limit_bytes / 1e9:g} GB"
+
+
+Limit = Ratio | Seconds | Over | Bytes
 Run = Callable[[], Any]
 Setup = Callable[[Mapping[str, Any]], Run]
 
@@ -68,11 +81,13 @@ class Case:
     ----------
     name : the word for ``--only``.
     title : the work, as the table prints it.
-    limits : what Pantile must keep; all of them.
+    limits : what Pantile must keep; all of them. None at all, and the row is shown and not judged.
+    group : the heading under which the picture shows it.
     full, quick : parameters of the work, given to every variant; ``quick`` is for the tests.
     rtol : how closely the variants' answers must agree.
     atol : the same, absolutely.
-    budget_s : after so many seconds a variant is not repeated again (though at least twice in all).
+    budget_s : after so many seconds a variant is not repeated again (though it is timed twice at least, or once
+        if its warm-up alone has taken longer).
     variants : name of the library to a function that makes the data and returns what is to be timed.
     prepare : makes files that all variants read; called once, in a process of its own.
     summary : turns a run's result into the few numbers that are compared; not timed.
@@ -84,6 +99,7 @@ class Case:
     limits: tuple[Limit, ...]
     full: Mapping[str, Any]
     quick: Mapping[str, Any]
+    group: str = "Arrays"
     rtol: float = 1e-9
     atol: float = 0.0
     repeats: int = 7

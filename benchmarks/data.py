@@ -18,6 +18,13 @@ def random_array(shape: tuple[int, ...], seed: int = 0) -> Any:
     return np.random.default_rng(seed).random(shape)
 
 
+def read_once(path: str | Path) -> None:
+    """Puts a file into the page cache, so that decoding and computing are measured, and not this machine's disk."""
+    with open(path, "rb", buffering=0) as file:
+        while file.read(1 << 24):
+            pass
+
+
 def hdf5_path(kind: str, shape: tuple[int, ...]) -> Path:
     """Where the file of that kind and shape lies."""
     return FOLDER / f"{kind}-{'x'.join(map(str, shape))}.h5"
@@ -32,8 +39,7 @@ def make_hdf5(
 ) -> None:
     """Writes dataset ``x`` of doubles in bands of chunk rows, unless the file is there; then reads it once.
 
-    ``block(first_row, rows)`` gives a band. The file appears under its name only when it is complete. Reading it puts it
-    into the page cache: the benchmarks measure decoding and computing, not this machine's disk.
+    ``block(first_row, rows)`` gives a band. The file appears under its name only when it is complete.
     """
     import h5py
 
@@ -49,6 +55,4 @@ def make_hdf5(
             os.replace(part, path)
         finally:
             part.unlink(missing_ok=True)
-    with open(path, "rb", buffering=0) as file:
-        while file.read(1 << 24):
-            pass
+    read_once(path)

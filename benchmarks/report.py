@@ -9,11 +9,23 @@ import tomllib
 from collections.abc import Sequence
 from typing import Any
 
-from .case import Case
+from .case import Bytes, Case
 from .data import ROOT
 from .runner import Measurement
 
-PEERS = ("pantile", "numpy", "h5py", "dask", "numba", "jax", "jaxlib", "llvmlite", "scipy")
+PEERS = (
+    "pantile",
+    "numpy",
+    "h5py",
+    "dask",
+    "numba",
+    "jax",
+    "jaxlib",
+    "llvmlite",
+    "scipy",
+    "joblib",
+    "scikit-learn",
+)
 
 
 def seconds_text(value: float) -> str:
@@ -32,15 +44,24 @@ def judge(case: Case, measurements: Sequence[Measurement], size: str) -> dict[st
     own = medians.get("pantile")
     limits = []
     for limit in case.limits:
-        allowed_s = limit.seconds(medians)
-        if size != "full" or own is None or allowed_s is None:
+        used: float | None
+        allowed: float | None
+        if isinstance(limit, Bytes):
+            # Zero is a system that does not tell.
+            used = (good["pantile"].peak_bytes or None) if own is not None else None
+            kind, allowed = "allowed_bytes", limit.limit_bytes
+        else:
+            used = own
+            kind, allowed = "allowed_s", limit.seconds(medians)
+        if size != "full" or used is None or allowed is None:
             verdict = None
         else:
-            verdict = "pass" if own <= allowed_s else "MISS"
-        limits.append({"limit": str(limit), "allowed_s": allowed_s, "verdict": verdict})
+            verdict = "pass" if used <= allowed else "MISS"
+        limits.append({"limit": str(limit), kind: allowed, "verdict": verdict})
     return {
         "name": case.name,
         "title": case.title,
+        "group": case.group,
         "size": size,
         "variants": {
             m.variant: {
@@ -66,7 +87,7 @@ def row_text(row: dict[str, Any]) -> str:
     lines = [row["title"] if row["size"] == "full" else f"{row['title']} (at a tiny size)"]
     for name, v in row["variants"].items():
         if v["median_s"] is None:
-            lines.append(f"    {name:<12} {'not installed' if v['missing'] else v['error']}")
+            lines.append(f"    {name:<18} {'not installed' if v['missing'] else v['error']}")
             continue
         ratio = v["pantile_ratio"]
         versus = f"pantile = {ratio:.3g} ×" if ratio is not None and name != "pantile" else ""
@@ -74,10 +95,13 @@ def row_text(row: dict[str, Any]) -> str:
             f"{len(v['runs_s'])} runs, {seconds_text(min(v['runs_s']))} to {seconds_text(max(v['runs_s']))}"
         )
         peak = f"{v['peak_bytes'] / 1e6:,.0f} MB" if v["peak_bytes"] else ""
-        lines.append(f"    {name:<12} {seconds_text(v['median_s']):>9}   {versus:<20} {peak:>10}   {runs}")
+        lines.append(f"    {name:<18} {seconds_text(v['median_s']):>9}   {versus:<20} {peak:>10}   {runs}")
     for limit in row["limits"]:
-        allowed = f" = {seconds_text(limit['allowed_s'])}" if limit["allowed_s"] is not None else ""
+        allowed_s = limit.get("allowed_s")
+        allowed = f" = {seconds_text(allowed_s)}" if allowed_s is not None else ""
         lines.append(f"    at most {limit['limit']}{allowed}: {limit['verdict'] or 'not judged'}")
+    if not row["limits"]:
+        lines.append("    no limit is set")
     return "\n".join(lines)
 
 

@@ -123,6 +123,15 @@ class Worker:
         self._errors.close()
 
 
+def wants_a_run(case: Case, m: Measurement) -> bool:
+    """Whether a variant is timed once more, as far as its own time goes."""
+    if m.error is not None:
+        return False
+    if len(m.seconds) < (1 if m.first_s > case.budget_s else 2):
+        return True
+    return sum(m.seconds) + m.median_s <= case.budget_s
+
+
 def measure(
     case: Case,
     size: str,
@@ -148,7 +157,7 @@ def measure(
         for turn in range(repeats):
             for worker in alive:
                 m = worker.measurement
-                if m.error is None and (turn < 2 or sum(m.seconds) + m.median_s <= case.budget_s):
+                if wants_a_run(case, m):
                     say(f"{m.variant}, run {turn + 1}")
                     time.sleep(PAUSE_S)
                     worker.run()

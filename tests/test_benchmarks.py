@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import subprocess
 import sys
@@ -9,10 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.case import Case, Over, Ratio, Seconds
+from benchmarks.case import Bytes, Case, Limit, Over, Ratio, Seconds
 from benchmarks.cases import CASES
+from benchmarks.cases.word_count import WORDS, word, write
 from benchmarks.report import judge, row_text
-from benchmarks.runner import Measurement, agree, mark_wrong_answers
+from benchmarks.runner import Measurement, agree, mark_wrong_answers, wants_a_run
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -21,27 +23,41 @@ def measured(variant: str, seconds: float, *answer: float) -> Measurement:
     return Measurement(variant, [seconds] * 3, [list(answer)] * 4)
 
 
-def case(*limits: Ratio | Seconds | Over, expected: list[float] | None = None) -> Case:
+def case(*limits: Limit, expected: list[float] | None = None) -> Case:
     return Case("work", "some work", limits, {}, {}, expected=expected)
 
 
-def test_every_case_runs_at_a_tiny_size(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", CASES)
+def test_every_case_runs_at_a_tiny_size(name: str, tmp_path: Path) -> None:
     output = tmp_path / "results.json"
-    command = [sys.executable, "-m", "benchmarks", "--quick", "--output", str(output)]
+    command = [sys.executable, "-m", "benchmarks", "--quick", "--only", name, "--output", str(output)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     rows = json.loads(output.read_text())["rows"]
-    assert [row["name"] for row in rows] == list(CASES)
-    for row in rows:
-        assert row["variants"]["pantile"]["median_s"] > 0
+    assert [row["name"] for row in rows] == [name]
+    assert rows[0]["variants"]["pantile"]["median_s"] > 0
+    assert rows[0]["variants"].keys() == CASES[name].variants.keys()
 
 
 def test_every_limit_names_a_variant_of_its_case() -> None:
     for row in CASES.values():
         assert "pantile" in row.variants
-        assert row.limits
         for limit in row.limits:
-            assert isinstance(limit, Seconds) or limit.peer in row.variants
+            assert isinstance(limit, Seconds | Bytes) or limit.peer in row.variants
+
+
+def test_only_the_grid_search_has_no_limit() -> None:
+    assert [row.name for row in CASES.values() if not row.limits] == ["grid_search"]
+    unjudged = judge(CASES["grid_search"], [measured("pantile", 1.0, 1.0)], "full")
+    assert unjudged["limits"] == []
+    assert "no limit is set" in row_text(unjudged)
+
+
+def test_cases_of_a_group_stand_together() -> None:
+    groups = [row.group for row in CASES.values()]
+    assert [name for i, name in enumerate(groups) if i == 0 or name != groups[i - 1]] == list(
+        dict.fromkeys(groups)
+    )
 
 
 def test_wrong_answer_loses_its_time() -> None:
@@ -84,9 +100,61 @@ def test_answers_of_other_length_disagree() -> None:
         (Ratio("jax", 1.0), 0.1, None),
     ],
 )
-def test_limits(limit: Ratio | Seconds | Over, own_s: float, verdict: str | None) -> None:
+def test_limits(limit: Limit, own_s: float, verdict: str | None) -> None:
     row = judge(case(limit), [measured("pantile", own_s, 1.0), measured("numpy", 1.0, 1.0)], "full")
     assert row["limits"][0]["verdict"] == verdict
+
+
+@pytest.mark.parametrize(("peak_bytes", "verdict"), [(10**9, "pass"), (10**9 + 1, "MISS"), (0, None)])
+def test_memory_limit_is_on_the_peak(peak_bytes: int, verdict: str | None) -> None:
+    own, peer = measured("pantile", 9.0, 1.0), measured("numpy", 1.0, 1.0)
+    own.peak_bytes, peer.peak_bytes = peak_bytes, 10**12
+    row = judge(case(Bytes(10**9)), [own, peer], "full")
+    assert row["limits"] == [{"limit": "1 GB", "allowed_bytes": 10**9, "verdict": verdict}]
+    assert f"at most 1 GB: {verdict or 'not judged'}" in row_text(row)
+
+
+def test_memory_limit_is_not_judged_without_a_time() -> None:
+    refused = measured("pantile", 1.0, 1.0)
+    refused.error = "WRONG ANSWER"
+    refused.peak_bytes = 1
+    assert judge(case(Bytes(10**9)), [refused], "full")["limits"][0]["verdict"] is None
+
+
+@pytest.mark.parametrize(
+    ("first_s", "seconds", "again"),
+    [
+        (1.0, [], True),
+        (30.0, [], True),
+        (30.0, [30.0], False),
+        (1.0, [30.0], True),
+        (1.0, [30.0, 30.0], False),
+        (1.0, [1.0, 1.0], True),
+    ],
+)
+def test_slow_variants_are_repeated_less(first_s: float, seconds: list[float], again: bool) -> None:
+    assert wants_a_run(case(), Measurement("dask", seconds, first_s=first_s)) is again
+
+
+def test_what_has_failed_is_not_repeated() -> None:
+    assert not wants_a_run(case(), Measurement("dask", error="exit status 1"))
+
+
+def test_words_have_ranks_of_their_own() -> None:
+    words = [word(rank) for rank in range(WORDS)]
+    assert len(set(words)) == WORDS
+    assert len(words[0]) < len(words[-1])
+
+
+def test_word_count_files_are_the_same_every_time(tmp_path: Path) -> None:
+    first, second = tmp_path / "first", tmp_path / "second"
+    write(str(first), 50_000, seed=3)
+    write(str(second), 50_000, seed=3)
+    assert first.read_bytes() == second.read_bytes()
+    assert sorted(tmp_path.iterdir()) == [first, second]
+    lines = gzip.decompress(first.read_bytes()).splitlines()
+    assert sum(len(line) + 1 for line in lines) >= 50_000
+    assert all(json.loads(line)["text"] for line in lines)
 
 
 def test_tiny_sizes_are_not_judged() -> None:

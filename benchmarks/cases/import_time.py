@@ -8,6 +8,7 @@ CASE = Case(
     limits=(Over("numpy", 0.050),),
     full={},
     quick={},
+    group="Starting",
     repeats=25,
     expected=[0.0],
 )
