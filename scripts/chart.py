@@ -41,7 +41,7 @@ LABELS = {
     "import": "the import alone",
 }
 TEXT = "#7d8590"
-WIDTH, LEFT, RIGHT = 860, 330, 40
+WIDTH, LEFT, RIGHT = 890, 355, 40
 LEGEND, ENTRY, ACROSS = 35, 165, 5
 ROW, HEADING, BOTTOM = 30, 26, 64
 

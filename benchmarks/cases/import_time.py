@@ -15,11 +15,16 @@ CASE = Case(
 
 
 def starting(code):
-    """Runs ``code`` in a new interpreter; answers its exit status."""
+    """Runs ``code`` in a new interpreter; answers its exit status.
+
+    Modules are kept compiled, as they are where a package was installed, also where this process was told not to write them.
+    """
+    import os
     import subprocess
     import sys
 
-    return lambda: subprocess.run([sys.executable, "-c", code], check=True).returncode
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    return lambda: subprocess.run([sys.executable, "-c", code], check=True, env=environment).returncode
 
 
 @CASE.variant("pantile")

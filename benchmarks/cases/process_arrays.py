@@ -93,7 +93,7 @@ COMPUTED = case("process_arrays", "100 × 10 MB from processes, compute", comput
 MAPPED = case("process_arrays_map", "100 × 10 MB from processes, map, kept", partial(mapped, list), kept=True)
 DROPPED = case(
     "process_arrays_drop",
-    "100 × 10 MB from processes, map, summed, dropped",
+    "100 × 10 MB from processes, map, each summed",
     partial(mapped, look),
     kept=False,
 )
