@@ -1,7 +1,7 @@
 """scikit-learn's ``GridSearchCV`` on the digits, through joblib: whose processes run the fits.
 
-No limit is set: nearly all of the time is scikit-learn's own. The row shows that the backend costs nothing beside loky. Workers
-are warm from the first run.
+No limit is set: nearly all of the time is scikit-learn's own. The row shows what the backend costs beside loky. Workers are
+warm from the first run.
 """
 
 from ..case import Case

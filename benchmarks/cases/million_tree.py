@@ -1,8 +1,8 @@
 """A tree of a million calls: half a million that make a number, and half a million that add two.
 
 Building the tree and running it are timed together, and its memory counts. The peer is the same calls in plain Python, which
-keeps a level of numbers where the tree keeps all its nodes. Dask is not here: its time for such graphs grows with the
-square of their size (see ``inc_sum``), which at this size would be days.
+keeps a level of numbers where the tree keeps all its nodes. Dask is not here: its time for many calls grows with the
+square of their number (see ``inc_sum`` and ``inc_chain``), which at this size would be about a day.
 """
 
 from ..case import Bytes, Case, Seconds
