@@ -16,9 +16,11 @@ exclude_patterns = ["images"]
 myst_heading_anchors = 3
 napoleon_google_docstring = False
 napoleon_numpy_docstring = True
+# Attributes that a class lists are its properties, which autodoc describes already.
+napoleon_use_ivar = True
 autodoc_member_order = "groupwise"
 autodoc_typehints = "none"
 
 html_theme = "alabaster"
-html_theme_options = {"description": "Arrays larger than memory, compiled", "fixed_sidebar": True}
+html_theme_options = {"description": "Arrays larger than memory, and any Python function, in parallel", "fixed_sidebar": True}
 html_copy_source = False
