@@ -22,5 +22,8 @@ autodoc_member_order = "groupwise"
 autodoc_typehints = "none"
 
 html_theme = "alabaster"
-html_theme_options = {"description": "Arrays larger than memory, and any Python function, in parallel", "fixed_sidebar": True}
+html_theme_options = {
+    "description": "Arrays larger than memory, and any Python function, in parallel",
+    "fixed_sidebar": True,
+}
 html_copy_source = False
