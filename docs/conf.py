@@ -25,5 +25,7 @@ html_theme = "alabaster"
 html_theme_options = {
     "description": "Arrays larger than memory, and any Python function, in parallel",
     "fixed_sidebar": True,
+    "page_width": "1160px",
+    "body_max_width": "auto",
 }
 html_copy_source = False
