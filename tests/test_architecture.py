@@ -1,4 +1,4 @@
-"""Every path that ARCHITECTURE.md and CONTRIBUTING.md name exists, and crates use what the table says.
+"""Every path that ARCHITECTURE.md and CONTRIBUTING.md name exists, crates use what the table says, links lead somewhere.
 
 A path is what stands in backticks and has a slash or a file's ending. These texts shorten paths (``lower.rs``,
 ``array/src/lower.rs``), so a path is right if some file's or folder's path ends with it. Blocks of code are not looked at.
@@ -28,6 +28,7 @@ TOPS = (
 )
 BLOCK = re.compile(r"^ *(`{3,}).*?^ *\1", re.DOTALL | re.MULTILINE)
 CODE = re.compile(r"`([^`\n]+)`")
+LINK = re.compile(r"\]\((?!https?:|mailto:)([^)#\s]*)(?:#([^)\s]+))?\)")
 PATH = re.compile(
     r"[\w.*-]*(/[\w.*-]+)*(/|\.(graph|ir|json|md|py|pyi|rs|sh|toml|txt|yaml))|[\w.*-]+(/[\w.*-]+)+"
 )
@@ -86,3 +87,37 @@ def test_the_table_of_uses_is_that_of_the_manifests() -> None:
         own = {name.removeprefix("pantile-") for name in dependencies if name.startswith("pantile-")}
         used[manifest.parent.name] = own
     assert said == used
+
+
+def anchors(text: str) -> set[str]:
+    """The names that headings have in links, by GitHub's rules."""
+    titles = re.findall(r"^#+ (.+)$", BLOCK.sub("", text), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+def dead_links(page: Path) -> list[str]:
+    """The links of a page to files of the repository, and to headings in them, that are not there."""
+    dead = []
+    for path, heading in LINK.findall(CODE.sub("", BLOCK.sub("", page.read_text()))):
+        target = (page.parent / path).resolve() if path else page
+        if not target.exists() or (heading and heading not in anchors(target.read_text())):
+            dead.append(f"{path}#{heading}" if heading else path)
+    return dead
+
+
+@pytest.mark.parametrize(
+    "page",
+    [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("requirements/*.md")],
+    ids=lambda page: str(page.relative_to(ROOT)),
+)
+def test_links_lead_somewhere(page: Path) -> None:
+    assert dead_links(page) == []
+
+
+def test_a_dead_link_is_found(tmp_path: Path) -> None:
+    (tmp_path / "other.md").write_text("# A title, with `code`\n")
+    page = tmp_path / "page.md"
+    page.write_text(
+        "# Here\n[a](other.md#a-title-with-code) [b](#here) [c](gone.md) [d](other.md#gone) `[e](f)`\n"
+    )
+    assert dead_links(page) == ["gone.md", "other.md#gone"]
