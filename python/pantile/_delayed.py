@@ -10,13 +10,13 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any, overload
 
-from pantile import _native
+from pantile import _native, config
 from pantile._native import Delayed
 
 if TYPE_CHECKING:
-    pass
+    from pantile.diagnostics import Picture
 
-__all__ = ["Delayed", "delayed"]
+__all__ = ["Delayed", "delayed", "optimize"]
 
 
 @overload
@@ -47,11 +47,13 @@ def delayed(
     name : str, optional
         The name for people (a function), or the key (another object); the function's own, or one that nothing else has.
     pure : bool, optional
-        Whether equal arguments always give the same result: then equal calls are one. Default: no.
+        Whether equal arguments always give the same result: then equal calls are one. Default: the setting `delayed_pure`,
+        which is no.
     nout : int, optional
         How many values the function returns. The result can then be iterated and unpacked.
     traverse : bool, optional
-        Whether lists, tuples, sets, dictionaries, slices and dataclasses among the arguments are searched for delayed values.
+        Whether `obj` is searched for delayed values, if it is a list, tuple, set, dictionary, slice or dataclass. The arguments
+        of calls are always searched.
 
     Returns
     -------
@@ -89,7 +91,67 @@ def delayed(
     """
     if obj is None:
         return partial(delayed, name=name, pure=pure, nout=nout, traverse=traverse)
+    if pure is None and config.get("delayed_pure"):
+        pure = True
     return _native.delayed(obj, name, pure, nout, traverse)
+
+
+def optimize(*args: Any, traverse: bool = True) -> tuple[Any, ...]:
+    """The same collections, in which equal pure calls are one.
+
+    There is no need to call this: what computes or draws does the same.
+
+    Parameters
+    ----------
+    *args : Delayed, Array, Bag or any object
+        Also inside lists, tuples, sets and dictionaries. Arrays and bags, which are optimised when they are computed, and
+        anything else are returned as they are.
+    traverse : bool, optional
+        Whether containers among the arguments are searched.
+
+    Returns
+    -------
+    tuple
+        For each argument the same, with the same keys and values.
+
+    Examples
+    --------
+    >>> import pantile
+    >>> double = pantile.delayed(lambda x: 2 * x, pure=True)
+    >>> total, twice = pantile.optimize(double(1) + double(1), double(1))
+    >>> total.compute(), twice.compute()
+    (4, 2)
+    """
+    from pantile._run import _collect, _replace
+
+    nodes: list[Delayed] = []
+    if traverse:
+        _collect(args, nodes, Delayed)
+    else:
+        nodes = [a for a in args if isinstance(a, Delayed)]
+    made = _native.delayed_graph(nodes).rebuilt(len(nodes))
+    instead = {id(a): b for a, b in zip(nodes, made, strict=True)}
+    if not traverse:
+        return tuple(instead.get(id(a), a) for a in args)
+    return tuple(_replace(a, instead) for a in args)
+
+
+def visualize_method(node: Delayed, *args: Any, **kwargs: Any) -> Picture:
+    """Draws the graph: what ``delayed_value.visualize(filename, ...)`` calls."""
+    from pantile.diagnostics import visualize
+
+    if args:
+        if len(args) > 1 or "filename" in kwargs:
+            raise TypeError("visualize takes a filename and keyword arguments")
+        kwargs["filename"] = args[0]
+    return visualize(node, **kwargs)
+
+
+def repr_html(node: Delayed) -> str:
+    """What notebooks show of a node: what it calls, where it was built, how much it needs; a picture of a small graph."""
+    from pantile.diagnostics.calls import delayed_html
+
+    return delayed_html(node)
 
 
 def identity(value: Any) -> Any:

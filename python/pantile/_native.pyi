@@ -403,6 +403,13 @@ class DelayedGraph:
     def rows(self) -> list[tuple[str, list[int], bool]]: ...  # name, inputs, whether it is a call
     def node(self, at: int) -> Delayed: ...
     def ranks(self) -> list[int | None]: ...  # place in the order; None for nodes that equal others
+    def task_names(self) -> list[str]: ...  # as a recorded run names them, by node
+    # At most so many boxes: names and numbers of their nodes, which boxes they need; and the box of each node.
+    def groups(self, most: int) -> tuple[list[tuple[list[tuple[str, int]], list[int]]], list[int | None]]: ...
+    # The first outputs made anew, the others kept; without a seed equal pure calls become one.
+    def rebuilt(
+        self, count: int, seed: bytes | None = None, after: Delayed | None = None, whole: bool = False
+    ) -> list[Delayed]: ...
     def run(self, options: dict[str, Any], arrays: Sequence[Any]) -> list[Any]: ...
 
 def delayed(

@@ -11,6 +11,7 @@ name                               meaning and default
 ``spill_dir``                      folder for blocks that do not fit; the system's temporary folder
 ``cache_dir``                      folder for compiled kernels, which later processes then load; None: not kept
 ``array.chunk_size``               bytes of a block where chunks are ``"auto"``; ``"16MiB"``
+``delayed_pure``                   whether equal delayed calls are one where nothing else is said; False
 ``tokenize.ensure_deterministic``  whether `pantile.tokenize` refuses what other processes cannot know; False
 =================================  ==============================================================================
 
@@ -214,6 +215,7 @@ _SETTINGS: dict[str, _Setting] = {
         ("spill_dir", _folder, _default_folder),
         ("cache_dir", _cache_folder, lambda: None),
         ("array.chunk_size", _size, lambda: 16 << 20),
+        ("delayed_pure", _truth, lambda: False),
         ("tokenize.ensure_deterministic", _truth, lambda: False),
     ]
 }

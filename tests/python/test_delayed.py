@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import gc
+import inspect
+import itertools
 import operator
 import os
 import pickle
@@ -12,7 +15,9 @@ import subprocess
 import sys
 import textwrap
 import threading
+import tracemalloc
 import typing
+import unittest.mock
 import weakref
 
 import numpy as np
@@ -168,6 +173,10 @@ def test_generators_are_refused():
         delayed(sum)(i for i in range(3))
     with pytest.raises(TypeError, match=r"list\("):
         delayed(sum)([1, list(range(2)), (i for i in range(3))])
+    for once in (iter([1]), iter({1: 2}), map(inc, [1]), zip([1]), enumerate([1]), itertools.count()):
+        with pytest.raises(TypeError, match="iterator"):
+            delayed(sum)(once)
+    assert delayed(sum)(range(3)).compute() == 3
 
 
 def test_arguments_must_not_change_between_building_and_running():
@@ -344,8 +353,9 @@ def test_a_container_that_holds_itself_is_refused():
 
 def test_containers_are_taken_as_they_are_on_demand():
     inner = delayed(inc)(1)
-    got = delayed(lambda x: x, traverse=False)([inner]).compute()
-    assert got == [inner] or got[0] is inner
+    assert delayed([inner], traverse=False).compute()[0] is inner
+    # As in Dask, that is about the object and not about arguments of calls.
+    assert delayed(lambda x: x, traverse=False)([inner]).compute() == [2]
     (same,) = pantile.compute([inner], traverse=False)
     assert same[0] is inner
 
@@ -485,3 +495,190 @@ def test_dask_names_of_schedulers():
         delayed(inc)(1).compute(scheduler="sync", executor="sync")
     with pytest.raises(ValueError, match="executor"):
         delayed(inc)(1).compute(executor="gpu")
+
+
+def test_nodes_look_like_what_they_call():
+    def documented(x, *, y=1):
+        """Adds."""
+        return x + y
+
+    node = delayed(documented)
+    assert node.__doc__ == "Adds."
+    assert node(1).__doc__ == pantile.Delayed.__doc__
+    assert delayed(5).__doc__ == pantile.Delayed.__doc__
+    assert "runs when" in pantile.Delayed.__doc__
+    assert str(inspect.signature(node)) == "(x, *, y=1)"
+    assert repr(node(1, pantile_key_name="it's")) == """Delayed("it's")"""
+    assert repr(delayed(5, name="five")) == "Delayed('five')"
+    prefixes = {
+        "inc": [node_of_function := delayed(inc), node_of_function(1), delayed(functools.partial(inc, 1))()],
+        "int": [delayed(5)],
+        "list": [delayed([1])],
+        "add": [delayed(1) + 1],
+        "getitem": [delayed([1])[0]],
+        "Point": [delayed(Point)(1)],
+        "index": [delayed([1]).index(1)],
+    }
+    assert {name: {n.key.split("-")[0] for n in nodes} for name, nodes in prefixes.items()} == {
+        name: {name} for name in prefixes
+    }
+
+
+def test_pureness_may_be_a_setting():
+    assert delayed(inc)(1).key != delayed(inc)(1).key
+    with pantile.config.set(delayed_pure=True):
+        assert delayed(inc)(1).key == delayed(inc)(1).key
+        assert delayed(inc, pure=False)(1).key != delayed(inc, pure=False)(1).key
+
+
+def test_unusual_objects_are_arguments_and_results():
+    class Odd(type):
+        def __getattr__(cls, name):
+            raise RuntimeError(name)
+
+    class Object(metaclass=Odd):
+        pass
+
+    class NoFields:
+        __dataclass_fields__ = 5
+
+    class NotNamed(tuple):
+        _fields = ("a",)
+
+    for value in (Object(), Object, NoFields(), NotNamed((1,)), unittest.mock.MagicMock()):
+        got = delayed(lambda *args: args)(value, delayed(1)).compute()
+        assert got == (value, 1)
+        assert got[0] is value
+    with unittest.mock.patch(f"{__name__}.inc", wraps=inc) as mocked:
+        assert delayed(mocked)(1).compute() == 2
+
+
+@pytest.mark.parametrize("claim", [-1, 0, 2**63, 2**64 - 1, 2**70, 1.5, "much"])
+def test_what_objects_say_of_their_size_breaks_nothing(claim):
+    class Claims:
+        nbytes = claim
+
+    made = pantile.compute(*[delayed(Claims)() for _ in range(3)], [delayed(Claims)()])
+    assert all(type(m) is Claims for m in made[:3])
+
+
+@pytest.mark.parametrize("kind", ["call", "attribute", "argument", "keyword", "container"])
+def test_long_chains_are_let_go_of_without_a_deep_stack(kind):
+    step = {
+        "call": lambda x: x(1),
+        "attribute": lambda x: x.real,
+        "argument": lambda x: delayed(inc)(x),
+        "keyword": lambda x: delayed(inc)(x=x),
+        "container": lambda x: delayed(len)([[x]]),
+    }[kind]
+    x = delayed(inc)(0)
+    first = weakref.ref(x)
+    for _ in range(100_000):
+        x = step(x)
+    x = None
+    assert first() is None
+
+
+def test_deep_containers_need_no_deep_stack():
+    deep = [delayed(inc)(1)]
+    for _ in range(1_900):
+        deep = [deep]
+    results = []
+
+    def work():
+        call = delayed(lambda x: len(x), pure=True)(deep)
+        assert len(call.key) > 32
+        results.append(call.compute(executor="sync"))
+
+    before = threading.stack_size(256 * 1024)
+    try:
+        thread = threading.Thread(target=work)
+        thread.start()
+        thread.join()
+    finally:
+        threading.stack_size(before)
+    assert results == [1]
+
+
+def test_equality_and_hashes_of_arguments_are_not_asked():
+    class Hostile:
+        def __eq__(self, other):
+            raise RuntimeError("eq")
+
+        def __hash__(self):
+            raise RuntimeError("hash")
+
+    assert delayed(lambda x: 1)([Hostile()]).compute() == 1
+    with pytest.raises(RuntimeError, match="hash"):
+        delayed(len)({delayed(Hostile)(): 1}).compute()
+
+
+def test_building_and_computing_in_threads_while_garbage_is_collected():
+    class Computes:
+        def __init__(self):
+            self.me = self
+
+        def __del__(self):
+            done.append(delayed(inc)(1).compute())
+
+    done, failed = [], []
+    shared = [delayed(inc)(i) for i in range(50)]
+
+    def work(k):
+        try:
+            for _ in range(10):
+                Computes()
+                pure = delayed(add, pure=True)
+                calls = [pure(shared[i], delayed(inc)(k)) for i in range(50)]
+                assert delayed(sum)(calls).compute() == sum(i + 1 + k + 1 for i in range(50))
+        except BaseException as error:
+            failed.append(error)
+
+    thresholds = gc.get_threshold()
+    gc.set_threshold(20)
+    try:
+        threads = [threading.Thread(target=work, args=(k,)) for k in range(4)]
+        for t in threads:
+            t.start()
+        for t in threads:
+            t.join()
+    finally:
+        gc.set_threshold(*thresholds)
+    gc.collect()
+    assert failed == []
+    assert done == [2] * 40
+
+
+@pytest.mark.parametrize("executor", ["sync", "threads", "processes"])
+@pytest.mark.parametrize("kind", [SystemExit, KeyboardInterrupt, GeneratorExit, StopIteration])
+def test_exceptions_that_are_not_errors_come_out(kind, executor):
+    def leave():
+        raise kind("bye")
+
+    with pytest.raises(kind):
+        delayed(inc)(delayed(leave)()).compute(executor=executor)
+    assert delayed(inc)(1).compute(executor=executor) == 2
+
+
+def test_a_call_may_delete_what_it_is_computed_from():
+    nodes = []
+
+    def forget(x):
+        nodes.clear()
+        gc.collect()
+        return x
+
+    nodes.extend(delayed(forget)(delayed(inc)(i)) for i in range(20))
+    assert sum(pantile.compute(*nodes)) == sum(range(1, 21))
+
+
+def test_a_node_is_small():
+    function = delayed(inc)
+    tracemalloc.start()
+    try:
+        before = tracemalloc.get_traced_memory()[0]
+        nodes = [function(7) for _ in range(10_000)]
+        used = tracemalloc.get_traced_memory()[0] - before
+    finally:
+        tracemalloc.stop()
+    assert used / len(nodes) < 300

@@ -5,7 +5,7 @@
 //! numbers.
 
 use super::node::{Delayed, Kind};
-use super::pack::{Packed, nodes_in};
+use super::pack::{Packed, Part, nodes_in, visit};
 use crate::tokenize::token;
 use parking_lot::Mutex;
 use pyo3::ffi;
@@ -39,7 +39,7 @@ fn borrowed<'a, 'py>(py: Python<'py>, node: &'a *mut ffi::PyObject) -> &'a Bound
 }
 
 /// Calls `each` for every node that this one's call needs, in the order in which values are put in: function, positional
-/// arguments, keyword arguments.
+/// arguments, keyword arguments; last what it only waits for.
 pub fn inputs_of<'py>(node: &Bound<'py, Delayed>, each: &mut dyn FnMut(&Bound<'py, Delayed>)) {
     let py = node.py();
     let this = node.get();
@@ -59,6 +59,9 @@ pub fn inputs_of<'py>(node: &Bound<'py, Delayed>, each: &mut dyn FnMut(&Bound<'p
     this.args.bind(py).iter().for_each(|a| argument(&a));
     if let Some(kwargs) = &this.kwargs {
         kwargs.bind(py).iter().for_each(|(_, v)| argument(&v));
+    }
+    if let Some(after) = this.more.as_ref().and_then(|m| m.after.as_ref()) {
+        each(after.bind(py));
     }
 }
 
@@ -189,19 +192,32 @@ fn argument_token(
     if value.is_exact_instance_of::<Delayed>() {
         bytes.push(1);
         bytes.extend(inputs.next().unwrap_or_default().to_le_bytes());
-    } else if let Ok(packed) = value.cast_exact::<Packed>() {
-        bytes.push(2);
-        bytes.push(packed.get().shape as u8);
-        let items = packed.get().items.bind(value.py());
-        bytes.extend((items.len() as u64).to_le_bytes());
-        for item in items.iter() {
-            argument_token(&item, inputs, bytes)?;
-        }
-    } else {
+        return Ok(());
+    }
+    let Ok(packed) = value.cast_exact::<Packed>() else {
         bytes.push(3);
         bytes.extend(token(value.py(), value)?.to_le_bytes());
-    }
-    Ok(())
+        return Ok(());
+    };
+    let mut failed = Ok(());
+    visit(packed, &mut |part| match part {
+        Part::Open(packed) => {
+            bytes.extend([2, packed.shape as u8]);
+            bytes.extend((packed.items.bind(value.py()).len() as u64).to_le_bytes());
+        }
+        Part::Node(_) => {
+            bytes.push(1);
+            bytes.extend(inputs.next().unwrap_or_default().to_le_bytes());
+        }
+        Part::Other(item) => {
+            bytes.push(3);
+            match token(value.py(), item) {
+                Ok(made) => bytes.extend(made.to_le_bytes()),
+                Err(error) => failed = Err(error),
+            }
+        }
+    });
+    failed
 }
 
 /// Tells this process's impure calls from those of any other.

@@ -10,6 +10,7 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyString, PyTuple};
+use std::cell::RefCell;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// What a node is.
@@ -38,8 +39,8 @@ pub struct More {
     pub prints: Vec<(u32, u64)>,
     /// `annotate`d when the node was built.
     pub annotations: Option<Py<PyDict>>,
-    /// Whether containers in the arguments of later calls are searched for nodes.
-    pub shallow: bool,
+    /// A node that must have run before, and whose result is not used.
+    pub after: Option<Py<Delayed>>,
 }
 
 /// A call that runs when its result is computed.
@@ -129,7 +130,9 @@ impl Delayed {
 
     /// A node for a lazy array.
     pub fn array(array: &Bound<'_, PyAny>) -> Delayed {
-        Delayed { kind: Kind::Array, ..Delayed::value(array) }
+        let mut node = Delayed::value(array);
+        node.kind = Kind::Array;
+        node
     }
 
     /// A node for a call, whose arguments are looked into.
@@ -137,15 +140,6 @@ impl Delayed {
         func: &Bound<'py, PyAny>,
         args: Bound<'py, PyTuple>,
         kwargs: Option<&Bound<'py, PyDict>>,
-    ) -> PyResult<Delayed> {
-        Delayed::build(func, args, kwargs, true)
-    }
-
-    fn build<'py>(
-        func: &Bound<'py, PyAny>,
-        args: Bound<'py, PyTuple>,
-        kwargs: Option<&Bound<'py, PyDict>>,
-        traverse: bool,
     ) -> PyResult<Delayed> {
         let py = func.py();
         let mut has_inputs = func.is_exact_instance_of::<Delayed>();
@@ -155,7 +149,7 @@ impl Delayed {
         for at in 0..count {
             // SAFETY of the borrow: the tuple holds its items, and nobody else can change it.
             let item = args.get_borrowed_item(at)?;
-            match pack::look(&item, traverse)? {
+            match pack::look(&item, true)? {
                 Found::Plain => {}
                 Found::Node => has_inputs = true,
                 Found::Changeable(print) => prints.push((at as u32, print)),
@@ -173,7 +167,7 @@ impl Delayed {
         if let Some(kwargs) = kwargs.filter(|k| !k.is_empty()) {
             let own = PyDict::new(py);
             for (at, (name, value)) in kwargs.iter().enumerate() {
-                let value = match pack::look(&value, traverse)? {
+                let value = match pack::look(&value, true)? {
                     Found::Plain => value,
                     Found::Node => {
                         has_inputs = true;
@@ -215,10 +209,6 @@ impl Delayed {
         self.more.as_ref().and_then(|m| m.nout)
     }
 
-    fn is_shallow(&self) -> bool {
-        self.more.as_ref().is_some_and(|m| m.shallow)
-    }
-
     /// An operator's node: pure, as operators are.
     fn operator<'py>(func: PyResult<Bound<'py, PyAny>>, args: Bound<'py, PyTuple>) -> PyResult<Delayed> {
         let mut node = Delayed::call(&func?, args, None)?;
@@ -232,6 +222,7 @@ impl Delayed {
             return name.to_string();
         }
         match self.kind {
+            Kind::Value if self.func.bind(py).is_callable() => function_name(self.func.bind(py)),
             Kind::Value | Kind::Array => match self.func.bind(py).get_type().name() {
                 Ok(name) => name.to_string(),
                 Err(_) => "value".to_string(),
@@ -298,8 +289,11 @@ pub fn function_name(func: &Bound<'_, PyAny>) -> String {
     if let Ok(name) = func.getattr(intern!(py, "__name__")) {
         return name.to_string();
     }
-    // functools.partial and its like.
-    if let Ok(inner) = func.getattr(intern!(py, "func")) {
+    // A partial may hold another; anything else with an attribute `func` may have it without end, as mocks do.
+    if let Ok(partial) = function!(py, "functools", "partial")
+        && func.is_instance(&partial).unwrap_or(false)
+        && let Ok(inner) = func.getattr(intern!(py, "func"))
+    {
         return function_name(&inner);
     }
     func.get_type().name().map_or_else(|_| "call".to_string(), |n| n.to_string())
@@ -324,15 +318,14 @@ impl Delayed {
         let this = slf.get();
         let (own, kwargs) = Own::take(kwargs)?;
         let kwargs = kwargs.as_ref();
-        let traverse = !this.is_shallow();
         let mut node = match this.kind {
-            Kind::Value => Delayed::build(this.func.bind(py), args, kwargs, traverse)?,
-            Kind::Call | Kind::Array => Delayed::build(slf.as_any(), args, kwargs, traverse)?,
+            Kind::Value => Delayed::call(this.func.bind(py), args, kwargs)?,
+            Kind::Call | Kind::Array => Delayed::call(slf.as_any(), args, kwargs)?,
             Kind::Attribute => {
                 let mut all: Vec<Bound<'py, PyAny>> = this.args.bind(py).iter().collect();
                 all.extend(args.iter());
                 let method = function!(py, "pantile._delayed", "call_method")?;
-                Delayed::build(&method, PyTuple::new(py, all)?, kwargs, traverse)?
+                Delayed::call(&method, PyTuple::new(py, all)?, kwargs)?
             }
         };
         node.pure = own.pure.unwrap_or(this.pure && this.kind == Kind::Value);
@@ -447,7 +440,8 @@ impl Delayed {
     }
 
     fn __repr__(slf: &Bound<'_, Self>) -> PyResult<String> {
-        Ok(format!("Delayed({:?})", run::key(slf)?))
+        let key = PyString::new(slf.py(), &run::key(slf)?);
+        Ok(format!("Delayed({})", key.repr()?))
     }
 
     fn __richcmp__<'py>(
@@ -487,6 +481,9 @@ impl Delayed {
         if let Some(annotations) = self.more.as_ref().and_then(|m| m.annotations.as_ref()) {
             visit.call(annotations)?;
         }
+        if let Some(after) = self.more.as_ref().and_then(|m| m.after.as_ref()) {
+            visit.call(after)?;
+        }
         Ok(())
     }
 
@@ -506,6 +503,7 @@ impl Delayed {
         let name = more.and_then(|m| m.name.as_ref().map(|n| n.clone_ref(py)));
         let nout = more.and_then(|m| m.nout);
         let annotations = more.and_then(|m| m.annotations.as_ref().map(|a| a.clone_ref(py)));
+        let after = more.and_then(|m| m.after.as_ref().map(|a| a.clone_ref(py)));
         let rest = (
             kind,
             this.func.clone_ref(py),
@@ -516,6 +514,7 @@ impl Delayed {
             name,
             nout,
             annotations,
+            after,
         );
         Ok((make, rest.into_pyobject(py)?))
     }
@@ -749,11 +748,10 @@ pub fn delayed<'py>(
         Found::Plain | Found::Changeable(_) | Found::Node => Delayed::value(obj),
     };
     node.pure = pure.unwrap_or(false);
-    if nout.is_some() || name.is_some() || !traverse {
+    if nout.is_some() || name.is_some() {
         let value = node.kind == Kind::Value && !obj.is_callable();
         let more = node.more_mut();
         more.nout = nout;
-        more.shallow = !traverse;
         if let Some(name) = name {
             if value {
                 more.key = Some(name.clone().unbind());
@@ -778,6 +776,7 @@ pub fn restored(
     name: Option<Py<PyString>>,
     nout: Option<usize>,
     annotations: Option<Py<PyDict>>,
+    after: Option<Py<Delayed>>,
 ) -> PyResult<Delayed> {
     let kind = match kind {
         0 => Kind::Value,
@@ -792,7 +791,8 @@ pub fn restored(
         value.is_exact_instance_of::<Delayed>() || value.is_exact_instance_of::<Packed>()
     };
     let has_inputs = !matches!(kind, Kind::Value | Kind::Array)
-        && (is_input(func.bind(py))
+        && (after.is_some()
+            || is_input(func.bind(py))
             || args.bind(py).iter().any(|a| is_input(&a))
             || kwargs.as_ref().is_some_and(|k| k.bind(py).values().iter().any(|v| is_input(&v))));
     let mut node = Delayed::plain(py, kind, func, args);
@@ -805,7 +805,80 @@ pub fn restored(
     more.name = name;
     more.nout = nout;
     more.annotations = annotations;
+    more.after = after;
     Ok(node)
+}
+
+thread_local! {
+    /// Functions that were nodes, of nodes that are going away; `Some` while somebody lets them go.
+    static LEAVING: RefCell<Option<Vec<Py<PyAny>>>> = const { RefCell::new(None) };
+}
+
+/// Python lets go of long chains through tuples and dictionaries without a deep stack. A node whose function is a node has no
+/// tuple between them, so such chains are let go of here, one after the other.
+impl Drop for Delayed {
+    fn drop(&mut self) {
+        if !self.has_inputs {
+            return;
+        }
+        // SAFETY: nodes are built and let go of by threads that are attached: references that a detached thread gives up
+        // wait for one that is.
+        let py = unsafe { Python::assume_attached() };
+        if !self.func.bind(py).is_exact_instance_of::<Delayed>() {
+            return;
+        }
+        let func = std::mem::replace(&mut self.func, py.None());
+        let mut next = LEAVING.with_borrow_mut(|leaving| match leaving {
+            Some(others) => {
+                others.push(func);
+                None
+            }
+            None => {
+                *leaving = Some(Vec::new());
+                Some(func)
+            }
+        });
+        // Nothing is borrowed while a node goes, since its end may run code.
+        while let Some(func) = next {
+            drop(func);
+            next = LEAVING.with_borrow_mut(|leaving| {
+                let func = leaving.as_mut().and_then(Vec::pop);
+                if func.is_none() {
+                    *leaving = None;
+                }
+                func
+            });
+        }
+    }
+}
+
+/// The attribute `__doc__` of the class `Delayed`: the class's own text, and of a node for a function that function's.
+#[pyclass(frozen, module = "pantile._native")]
+pub struct Doc(Py<PyAny>);
+
+#[pymethods]
+impl Doc {
+    fn __get__<'py>(
+        &self,
+        node: Option<Bound<'py, PyAny>>,
+        class: Option<Bound<'py, PyAny>>,
+        py: Python<'py>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let _ = class;
+        match node.as_ref().and_then(|n| n.cast_exact::<Delayed>().ok()).map(Bound::get) {
+            Some(node) if node.kind == Kind::Value && node.func.bind(py).is_callable() => {
+                node.func.bind(py).getattr(intern!(py, "__doc__"))
+            }
+            _ => Ok(self.0.bind(py).clone()),
+        }
+    }
+}
+
+/// Lets nodes for functions show those functions' documentation.
+pub fn document(py: Python<'_>) -> PyResult<()> {
+    let class = py.get_type::<Delayed>();
+    let text = class.getattr(intern!(py, "__doc__"))?.unbind();
+    class.setattr(intern!(py, "__doc__"), Bound::new(py, Doc(text))?)
 }
 
 // A node costs this much beside its arguments; a million of them must fit a gigabyte together with theirs.

@@ -5,12 +5,12 @@
 //! between building and running is noticed.
 
 use super::node::Delayed;
+use crate::error::InternalError;
 use parking_lot::Mutex;
-use pyo3::exceptions::{PyRecursionError, PyTypeError};
+use pyo3::exceptions::{PyException, PyRecursionError, PyTypeError};
 use pyo3::ffi;
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyFrozenSet, PyList, PySet, PySlice, PyTuple, PyType};
 use rustc_hash::FxHashMap;
 use std::hash::{Hash, Hasher};
@@ -123,19 +123,26 @@ fn classify(value: &Bound<'_, PyAny>) -> PyResult<Class> {
     if let Some((_, class)) = exact.iter().find(|(t, _)| t.is(&ty)) {
         return Ok(*class);
     }
-    if ty.hasattr(intern!(py, "__pantile_graph__"))? {
+    // A class whose metaclass raises something of its own has no such attribute either.
+    let ask = |name: &str| match ty.getattr(name) {
+        Ok(found) => Ok(Some(found)),
+        Err(error) if error.is_instance_of::<PyException>(py) => Ok(None),
+        Err(error) => Err(error),
+    };
+    if ask("__pantile_graph__")?.is_some() {
         return Ok(Class::Collection);
     }
-    if ty.hasattr(intern!(py, "__dataclass_fields__"))? {
+    if ask("__dataclass_fields__")?.is_some_and(|fields| fields.is_instance_of::<PyDict>()) {
         return Ok(Class::Dataclass);
     }
-    if value.is_instance_of::<PyTuple>() && ty.hasattr(intern!(py, "_fields"))? {
+    if value.is_instance_of::<PyTuple>() && ask("_fields")?.is_some() && ask("_make")?.is_some() {
         return Ok(Class::Named);
     }
-    static GENERATOR: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-    let generator = GENERATOR
-        .get_or_try_init(py, || PyResult::Ok(py.import("types")?.getattr("GeneratorType")?.unbind()))?;
-    if ty.is(generator.bind(py)) {
+    // Generators, and what `iter`, `map`, `zip`, `itertools` and their like give.
+    let builtin = |module: Bound<'_, PyAny>| {
+        module.extract::<String>().is_ok_and(|name| name == "builtins" || name == "itertools")
+    };
+    if ask("__next__")?.is_some() && ask("__module__")?.is_some_and(builtin) {
         return Ok(Class::Generator);
     }
     Ok(Class::Plain)
@@ -168,7 +175,7 @@ pub fn look<'py>(value: &Bound<'py, PyAny>, traverse: bool) -> PyResult<Found<'p
         Class::Dataclass if value.is_instance_of::<PyType>() => Ok(Found::Plain),
         _ => {
             let mut print = Print::default();
-            match pack(value, &mut print, 0)? {
+            match pack(value, &mut print)? {
                 Some(packed) => Ok(Found::Instead(packed)),
                 None if print.changeable => Ok(Found::Changeable(print.hash.finish())),
                 None => Ok(Found::Plain),
@@ -180,7 +187,7 @@ pub fn look<'py>(value: &Bound<'py, PyAny>, traverse: bool) -> PyResult<Found<'p
 /// The fingerprint of a container, as `look` gave it.
 pub fn fingerprint(value: &Bound<'_, PyAny>) -> PyResult<u64> {
     let mut print = Print::default();
-    pack(value, &mut print, 0)?;
+    pack(value, &mut print)?;
     Ok(print.hash.finish())
 }
 
@@ -199,9 +206,14 @@ fn is_simple(value: &Bound<'_, PyAny>) -> bool {
 }
 
 fn generator_error(value: &Bound<'_, PyAny>) -> PyErr {
-    let name = value.getattr("__name__").and_then(|n| n.extract::<String>()).unwrap_or_default();
+    let kind = value.get_type().name().map_or_else(|_| "iterator".to_string(), |name| name.to_string());
+    let name = value.getattr("__name__").and_then(|n| n.extract::<String>());
+    let (what, name) = match name {
+        Ok(name) => (format!("a {kind} ({name})"), name),
+        Err(_) => (format!("an iterator ({kind})"), "iterator".to_string()),
+    };
     PyTypeError::new_err(format!(
-        "a generator ({name}) cannot be an argument of a delayed call: it can be used once only, and the call may run on another \
+        "{what} cannot be an argument of a delayed call: it can be used once only, and the call may run on another \
          thread, in another process or more than once. Pass list({name}) instead"
     ))
 }
@@ -226,25 +238,82 @@ struct Print {
     changeable: bool,
 }
 
-/// The `Packed` for a container that holds a node somewhere, else `None`.
-fn pack<'py>(
-    value: &Bound<'py, PyAny>,
-    print: &mut Print,
-    depth: usize,
-) -> PyResult<Option<Bound<'py, PyAny>>> {
+/// A container that is being looked into.
+struct Open<'py> {
+    shape: Shape,
+    children: Vec<Bound<'py, PyAny>>,
+    /// The next child.
+    at: usize,
+    holds_node: bool,
+}
+
+/// The `Packed` for a container that holds a node somewhere, else `None`. It keeps its own stack: threads may have small ones.
+fn pack<'py>(value: &Bound<'py, PyAny>, print: &mut Print) -> PyResult<Option<Bound<'py, PyAny>>> {
     let py = value.py();
+    let mut open: Vec<Open<'py>> = Vec::new();
+    let mut now = value.clone();
+    loop {
+        // What stands for `now`, where that is not itself.
+        let mut instead = match enter(&now, print, open.len())? {
+            Entered::Container(container) => {
+                open.push(container);
+                None
+            }
+            Entered::Done(None) if open.is_empty() => return Ok(None),
+            Entered::Done(instead) => {
+                put(&mut open, instead.as_ref());
+                if open.is_empty() { instead } else { None }
+            }
+        };
+        loop {
+            let Some(top) = open.last_mut() else { return Ok(instead) };
+            if top.at < top.children.len() {
+                now = top.children[top.at].clone();
+                break;
+            }
+            (top.shape as u8, top.children.len()).hash(&mut print.hash);
+            let done = open.pop().filter(|o| o.holds_node);
+            instead = match done {
+                Some(o) => {
+                    let packed = Packed { shape: o.shape, items: PyTuple::new(py, o.children)?.unbind() };
+                    Some(Bound::new(py, packed)?.into_any())
+                }
+                None => None,
+            };
+            put(&mut open, instead.as_ref());
+        }
+    }
+}
+
+/// Puts what stands for the innermost container's child there, and goes on to the next child.
+fn put<'py>(open: &mut [Open<'py>], instead: Option<&Bound<'py, PyAny>>) {
+    if let Some(parent) = open.last_mut() {
+        if let Some(instead) = instead {
+            parent.children[parent.at] = instead.clone();
+            parent.holds_node = true;
+        }
+        parent.at += 1;
+    }
+}
+
+enum Entered<'py> {
+    Container(Open<'py>),
+    /// No container; what stands for it.
+    Done(Option<Bound<'py, PyAny>>),
+}
+
+fn enter<'py>(value: &Bound<'py, PyAny>, print: &mut Print, depth: usize) -> PyResult<Entered<'py>> {
     if is_simple(value) {
         (value.as_ptr() as usize).hash(&mut print.hash);
-        return Ok(None);
+        return Ok(Entered::Done(None));
     }
-    let class = class_of(value)?;
-    let shape = match class {
-        Class::Node | Class::Packed => return Ok(Some(value.clone())),
-        Class::Collection => return collection(value).map(Some),
+    let shape = match class_of(value)? {
+        Class::Node | Class::Packed => return Ok(Entered::Done(Some(value.clone()))),
+        Class::Collection => return collection(value).map(|node| Entered::Done(Some(node))),
         Class::Generator => return Err(generator_error(value)),
         Class::Plain => {
             (value.as_ptr() as usize).hash(&mut print.hash);
-            return Ok(None);
+            return Ok(Entered::Done(None));
         }
         Class::List => Shape::List,
         Class::Tuple => Shape::Tuple,
@@ -253,7 +322,7 @@ fn pack<'py>(
         Class::Dict => Shape::Dict,
         Class::Slice => Shape::Slice,
         Class::Named => Shape::Named,
-        Class::Dataclass if value.is_instance_of::<PyType>() => return Ok(None),
+        Class::Dataclass if value.is_instance_of::<PyType>() => return Ok(Entered::Done(None)),
         Class::Dataclass => Shape::Dataclass,
     };
     if depth == DEEPEST {
@@ -262,23 +331,9 @@ fn pack<'py>(
         )));
     }
     print.changeable |= matches!(shape, Shape::List | Shape::Set | Shape::Dict);
-    let mut instead: Option<Vec<Bound<'py, PyAny>>> = None;
-    let mut seen = 0;
-    let children = children(value, shape)?;
-    let head = usize::from(matches!(shape, Shape::Named | Shape::Dataclass));
-    for (at, child) in children.iter().enumerate() {
-        seen += 1;
-        if at < head {
-            continue;
-        }
-        if let Some(packed) = pack(child, print, depth + 1)? {
-            instead.get_or_insert_with(|| children.clone())[at] = packed;
-        }
-    }
-    (shape as u8, seen).hash(&mut print.hash);
-    let Some(items) = instead else { return Ok(None) };
-    let packed = Packed { shape, items: PyTuple::new(py, items)?.unbind() };
-    Ok(Some(Bound::new(py, packed)?.into_any()))
+    // The first child of some says what to build, and is not looked at.
+    let at = usize::from(matches!(shape, Shape::Named | Shape::Dataclass));
+    Ok(Entered::Container(Open { shape, children: children(value, shape)?, at, holds_node: false }))
 }
 
 /// What a container holds, in the order in which `build` wants it.
@@ -312,15 +367,43 @@ fn children<'py>(value: &Bound<'py, PyAny>, shape: Shape) -> PyResult<Vec<Bound<
     })
 }
 
-/// Calls `each` for every node in a packed container, in the order in which `unpack` asks for values.
-pub fn nodes_in<'py>(packed: &Bound<'py, Packed>, each: &mut dyn FnMut(&Bound<'py, Delayed>)) {
-    for item in packed.get().items.bind(packed.py()).iter() {
+/// What `visit` meets.
+pub enum Part<'a, 'py> {
+    /// A packed container, whose items follow.
+    Open(&'a Packed),
+    Node(&'a Bound<'py, Delayed>),
+    Other(&'a Bound<'py, PyAny>),
+}
+
+/// Goes through a packed container and those in it, in the order in which `unpack` asks for values.
+pub fn visit<'py>(packed: &Bound<'py, Packed>, each: &mut dyn FnMut(Part<'_, 'py>)) {
+    let items = |p: &Packed| p.items.bind(packed.py()).clone();
+    each(Part::Open(packed.get()));
+    let mut open = vec![(items(packed.get()), 0)];
+    while let Some((of, at)) = open.last_mut() {
+        let Ok(item) = of.get_item(*at) else {
+            open.pop();
+            continue;
+        };
+        *at += 1;
         if let Ok(node) = item.cast_exact::<Delayed>() {
-            each(node);
+            each(Part::Node(node));
         } else if let Ok(inner) = item.cast_exact::<Packed>() {
-            nodes_in(inner, each);
+            each(Part::Open(inner.get()));
+            open.push((items(inner.get()), 0));
+        } else {
+            each(Part::Other(&item));
         }
     }
+}
+
+/// Calls `each` for every node in a packed container.
+pub fn nodes_in<'py>(packed: &Bound<'py, Packed>, each: &mut dyn FnMut(&Bound<'py, Delayed>)) {
+    visit(packed, &mut |part| {
+        if let Part::Node(node) = part {
+            each(node);
+        }
+    });
 }
 
 /// Builds a container with values in the nodes' places.
@@ -328,19 +411,59 @@ pub fn unpack<'py>(
     packed: &Bound<'py, Packed>,
     value: &mut dyn FnMut() -> PyResult<Bound<'py, PyAny>>,
 ) -> PyResult<Bound<'py, PyAny>> {
+    rebuilt(packed, value, &mut |shape, items| build(packed.py(), shape, items))
+}
+
+/// The same packed container with other nodes.
+pub fn repack<'py>(
+    packed: &Bound<'py, Packed>,
+    node: &mut dyn FnMut() -> PyResult<Bound<'py, PyAny>>,
+) -> PyResult<Bound<'py, PyAny>> {
     let py = packed.py();
-    let items = packed.get().items.bind(py);
-    let mut built = Vec::with_capacity(items.len());
-    for item in items.iter() {
-        built.push(if item.is_exact_instance_of::<Delayed>() {
-            value()?
-        } else if let Ok(inner) = item.cast_exact::<Packed>() {
-            unpack(inner, value)?
-        } else {
-            item
-        });
+    rebuilt(packed, node, &mut |shape, items| {
+        Ok(Bound::new(py, Packed { shape, items: PyTuple::new(py, items)?.unbind() })?.into_any())
+    })
+}
+
+/// Replaces nodes by what `node` gives and packed containers by what `build` makes of their items, innermost first.
+fn rebuilt<'py>(
+    packed: &Bound<'py, Packed>,
+    node: &mut dyn FnMut() -> PyResult<Bound<'py, PyAny>>,
+    build: &mut dyn FnMut(Shape, Vec<Bound<'py, PyAny>>) -> PyResult<Bound<'py, PyAny>>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let py = packed.py();
+    let start = |p: &Packed| {
+        let items = p.items.bind(py).clone();
+        let built = Vec::with_capacity(items.len());
+        (p.shape, items, built)
+    };
+    let mut open = vec![start(packed.get())];
+    loop {
+        let Some((_, items, built)) = open.last_mut() else {
+            return Err(InternalError::new_err("an argument has no container"));
+        };
+        if built.len() < items.len() {
+            let item = items.get_item(built.len())?;
+            if item.is_exact_instance_of::<Delayed>() {
+                built.push(node()?);
+            } else if let Ok(inner) = item.cast_exact::<Packed>() {
+                open.push(start(inner.get()));
+            } else {
+                built.push(item);
+            }
+            continue;
+        }
+        let (shape, _, built) = open.pop().unwrap_or_else(|| start(packed.get()));
+        let made = build(shape, built)?;
+        match open.last_mut() {
+            Some((_, _, parent)) => parent.push(made),
+            None => return Ok(made),
+        }
     }
-    Ok(match packed.get().shape {
+}
+
+fn build<'py>(py: Python<'py>, shape: Shape, built: Vec<Bound<'py, PyAny>>) -> PyResult<Bound<'py, PyAny>> {
+    Ok(match shape {
         Shape::List => PyList::new(py, built)?.into_any(),
         Shape::Tuple => PyTuple::new(py, built)?.into_any(),
         Shape::Set => PySet::new(py, built)?.into_any(),

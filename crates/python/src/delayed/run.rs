@@ -4,6 +4,7 @@ use super::collect::Collected;
 use super::node::{Delayed, Kind};
 use super::pack::{Packed, fingerprint, unpack};
 use super::value::Object;
+use super::{groups, rebuild};
 use crate::budget::Budget;
 use crate::compute::{RunOptions, Setting, Signal, run_graph, signals_seen};
 use crate::error::InternalError;
@@ -97,6 +98,41 @@ impl DelayedGraph {
     fn node(&self, py: Python<'_>, at: usize) -> PyResult<Py<Delayed>> {
         let node = self.nodes.nodes.get(at).ok_or_else(|| PyValueError::new_err("there is no such node"))?;
         Ok(node.clone_ref(py))
+    }
+
+    /// What the tasks of a run are called, by node.
+    fn task_names(&self, py: Python<'_>) -> Vec<String> {
+        let plan = Plan::new(py, &self.nodes);
+        let names = self.names(py, &plan);
+        plan.tasks.iter().map(|&task| names(task)).collect()
+    }
+
+    /// Boxes that stand for all nodes, as the names and numbers of theirs and the boxes that these need; and the box of each node.
+    #[allow(clippy::type_complexity)]
+    fn groups(
+        &self,
+        py: Python<'_>,
+        most: usize,
+    ) -> (Vec<(Vec<(String, usize)>, Vec<u32>)>, Vec<Option<u32>>) {
+        let plan = Plan::new(py, &self.nodes);
+        let (made, of) = groups::groups(&self.nodes, &|node| plan.tasks[node].layer.0, most);
+        let named = |counts: Vec<(u32, usize)>| {
+            counts.into_iter().map(|(l, n)| (plan.layers[l as usize].label.clone(), n)).collect()
+        };
+        (made.into_iter().map(|(counts, inputs)| (named(counts), inputs)).collect(), of)
+    }
+
+    /// The first `count` outputs, made anew. See `rebuild`.
+    #[pyo3(signature = (count, seed=None, after=None, whole=false))]
+    fn rebuilt(
+        &self,
+        py: Python<'_>,
+        count: usize,
+        seed: Option<&[u8]>,
+        after: Option<Py<Delayed>>,
+        whole: bool,
+    ) -> PyResult<Vec<Py<Delayed>>> {
+        rebuild::rebuilt(py, &self.nodes, count, seed, after, whole)
     }
 
     /// For each node its place in the order in which they run; None for those that equal others.

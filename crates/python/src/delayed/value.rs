@@ -26,10 +26,12 @@ enum Inner {
 const SMALLEST_SPILL: u64 = 4096;
 /// So many elements of a container are looked at to guess what all of them weigh.
 const SAMPLE: usize = 16;
+/// No object is said to be larger, so that sums of what objects claim do not overflow.
+const LARGEST: u64 = 1 << 48;
 
 impl Object {
     pub fn new(object: Bound<'_, PyAny>) -> Object {
-        let bytes = weigh(&object, 2);
+        let bytes = weigh(&object, 2).min(LARGEST);
         Object(Arc::new(Inner::Here { object: object.unbind(), bytes }))
     }
 
@@ -93,10 +95,12 @@ fn weigh(object: &Bound<'_, PyAny>, depth: usize) -> u64 {
     let sample = |elements: &mut dyn Iterator<Item = Bound<'_, PyAny>>, len: usize| {
         let (mut sum, mut seen) = (0, 0);
         for element in elements.take(SAMPLE) {
-            sum += if depth > 0 { weigh(&element, depth - 1) } else { 64 };
+            sum += if depth > 0 { weigh(&element, depth - 1).min(LARGEST) } else { 64 };
             seen += 1;
         }
-        64 + u64::checked_div(sum, seen).map_or(0, |mean| (mean + 8) * len as u64)
+        64u64.saturating_add(
+            u64::checked_div(sum, seen).map_or(0, |mean| (mean + 8).saturating_mul(len as u64)),
+        )
     };
     if let Ok(list) = object.cast_exact::<PyList>() {
         return sample(&mut list.iter(), list.len());
@@ -117,14 +121,14 @@ fn weigh(object: &Bound<'_, PyAny>, depth: usize) -> u64 {
     if let Ok(n) = object.getattr(intern!(py, "nbytes"))
         && let Ok(n) = n.extract::<u64>()
     {
-        return n + 64;
+        return n.saturating_add(64);
     }
     // Data frames and series.
     if let Ok(usage) = object.call_method0(intern!(py, "memory_usage")) {
         let total =
             usage.extract::<u64>().or_else(|_| usage.call_method0(intern!(py, "sum"))?.extract::<u64>());
         if let Ok(n) = total {
-            return n + 64;
+            return n.saturating_add(64);
         }
     }
     object.call_method0(intern!(py, "__sizeof__")).and_then(|n| n.extract::<u64>()).unwrap_or(64)
