@@ -84,6 +84,7 @@ def test_set_restores() -> None:
         "spill_dir",
         "cache_dir",
         "array.chunk_size",
+        "delayed_pure",
         "tokenize.ensure_deterministic",
     }
 
@@ -431,7 +432,7 @@ def test_pictures(tasks, tmp_path) -> None:
     width, height = struct.unpack(">II", data[16:24])
     length = struct.unpack(">I", data[33:37])[0]
     assert len(zlib.decompress(data[41 : 41 + length])) == height * (3 * width + 1)
-    with pytest.raises(ValueError, match=r"\.svg or \.png"):
+    with pytest.raises(ValueError, match=r"\.svg, \.png or \.html"):
         picture.save(tmp_path / "graph.gif")
 
 

@@ -47,6 +47,11 @@ class Item:
     def __repr__(self) -> str:
         return f"pantile.bag.Item<{self.name}>"
 
+    def _repr_html_(self) -> str:
+        from pantile.bag.representation import item_html
+
+        return item_html(self)
+
     def __reduce__(self) -> Any:
         return (Item, (self._lazy, self.name))
 

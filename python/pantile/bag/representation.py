@@ -1,4 +1,4 @@
-"""How a bag looks in a notebook."""
+"""How a bag and an item look in a notebook."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from html import escape
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from pantile.bag.core import Bag
+    from pantile.bag.core import Bag, Item
 
-__all__ = ["bag_html"]
+__all__ = ["bag_html", "item_html"]
 
 
 def bag_html(bag: Bag) -> str:
@@ -21,8 +21,22 @@ def bag_html(bag: Bag) -> str:
     rows = [("Partitions", str(bag.npartitions)), ("From", stage.label)]
     if steps:
         rows.append(("Steps", " → ".join(reversed(steps))))
+    return _table("pantile.bag", rows)
+
+
+def item_html(item: Item) -> str:
+    """A small table: what the item is, and how many tasks give it."""
+    from pantile import _native
+
+    return _table(
+        "pantile.bag.Item",
+        [("Value", item.name), ("Calls", str(len(_native.delayed_graph([item.to_delayed()]))))],
+    )
+
+
+def _table(caption: str, rows: list[tuple[str, str]]) -> str:
     cells = "".join(
         f'<tr><th style="text-align: left">{escape(name)}</th><td style="text-align: left">{escape(text)}</td></tr>'
         for name, text in rows
     )
-    return f"<table><caption>pantile.bag</caption><tbody>{cells}</tbody></table>"
+    return f"<table><caption>{caption}</caption><tbody>{cells}</tbody></table>"
