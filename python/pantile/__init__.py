@@ -6,6 +6,7 @@
 - ``pantile.bag``: collections of Python objects in partitions (``import pantile.bag as db``);
 - ``pantile.config``: threads, memory limit, block size, where settings come from;
 - ``pantile.futures``, ``pantile.joblib``: an executor of `concurrent.futures` and a backend of joblib, on threads or processes;
+- ``pantile.graph_manipulation``: calls that wait for others, and copies of graphs;
 - ``pantile.diagnostics``: the progress bar, profilers, pictures of graphs, ``explain``;
 
 ``delayed`` makes nodes of any function's calls. ``compute``, ``persist``, ``visualize`` and ``explain`` take any number of
@@ -19,8 +20,8 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pantile import array, bag, config, diagnostics, futures, joblib
-    from pantile._delayed import delayed
+    from pantile import array, bag, config, diagnostics, futures, graph_manipulation, joblib
+    from pantile._delayed import delayed, optimize
     from pantile._native import (
         ArgumentChangedError,
         Delayed,
@@ -53,8 +54,10 @@ __all__ = [
     "explain",
     "futures",
     "get_annotations",
+    "graph_manipulation",
     "joblib",
     "normalize_token",
+    "optimize",
     "persist",
     "report",
     "tokenize",
@@ -62,13 +65,14 @@ __all__ = [
 ]
 
 # Where each name comes from; the parts are modules of that name.
-_PARTS = ("array", "bag", "config", "diagnostics", "futures", "joblib")
+_PARTS = ("array", "bag", "config", "diagnostics", "futures", "graph_manipulation", "joblib")
 _NAMES = {
     "ArgumentChangedError": "pantile._native",
     "Delayed": "pantile._native",
     "WorkerDiedError": "pantile._native",
     "compute": "pantile._run",
     "delayed": "pantile._delayed",
+    "optimize": "pantile._delayed",
     "persist": "pantile._run",
     "annotate": "pantile.annotations",
     "get_annotations": "pantile.annotations",
