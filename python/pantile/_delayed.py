@@ -10,7 +10,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any, overload
 
-from pantile import _native, config
+from pantile import _native
 from pantile._native import Delayed
 
 if TYPE_CHECKING:
@@ -47,8 +47,8 @@ def delayed(
     name : str, optional
         The name for people (a function), or the key (another object); the function's own, or one that nothing else has.
     pure : bool, optional
-        Whether equal arguments always give the same result: then equal calls are one. Default: the setting `delayed_pure`,
-        which is no.
+        Whether equal arguments always give the same result: then equal calls are one. Default: what the setting
+        `delayed_pure` is when a call is built, which is no.
     nout : int, optional
         How many values the function returns. The result can then be iterated and unpacked.
     traverse : bool, optional
@@ -91,8 +91,6 @@ def delayed(
     """
     if obj is None:
         return partial(delayed, name=name, pure=pure, nout=nout, traverse=traverse)
-    if pure is None and config.get("delayed_pure"):
-        pure = True
     return _native.delayed(obj, name, pure, nout, traverse)
 
 

@@ -222,6 +222,7 @@ _SETTINGS: dict[str, _Setting] = {
 
 _lock = threading.RLock()
 # What code has set.
+# Always this dictionary. The extension looks into it and into `_cache` where it cannot afford a call (`delayed_pure`).
 _values: dict[str, Any] = {}
 # What the environment and files say, once somebody has asked; None before. Replaced as a whole, never changed.
 _outside: dict[str, Any] | None = None

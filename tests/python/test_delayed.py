@@ -529,6 +529,18 @@ def test_pureness_may_be_a_setting():
     with pantile.config.set(delayed_pure=True):
         assert delayed(inc)(1).key == delayed(inc)(1).key
         assert delayed(inc, pure=False)(1).key != delayed(inc, pure=False)(1).key
+        assert delayed(1).key == delayed(1).key
+        inside = delayed(inc)
+    # What counts is the setting when a call is built.
+    function, text = delayed(inc), delayed("text")
+    assert inside(1).key != inside(1).key
+    with pantile.config.set(delayed_pure=True):
+        assert function(1).key == function(1).key
+        assert text.find("t").key == text.find("t").key
+        assert text.find("t", pure=False).key != text.find("t", pure=False).key
+    assert text.find("t").key != text.find("t").key
+    with pantile.config.set(delayed_pure=False):
+        assert delayed(inc, pure=True)(1).key == delayed(inc, pure=True)(1).key
 
 
 def test_unusual_objects_are_arguments_and_results():

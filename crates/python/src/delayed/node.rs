@@ -58,6 +58,8 @@ pub struct Delayed {
     pub kind: Kind,
     /// Whether equal calls give equal results.
     pub pure: bool,
+    /// Of a value: what `delayed(function, pure=...)` said of its calls.
+    pub calls_pure: Option<bool>,
     /// Whether the function or an argument is a node, or holds one.
     pub has_inputs: bool,
     /// Whether it runs in this process whatever the executor: it puts together what others have made.
@@ -105,6 +107,21 @@ fn annotated(py: Python<'_>) -> PyResult<Option<Py<PyDict>>> {
     if now.is_none() { Ok(None) } else { Ok(Some(now.cast_into::<PyDict>()?.unbind())) }
 }
 
+/// The setting `delayed_pure`. Every call that is built asks for it, so its two dictionaries are looked into without a call.
+fn pure_by_default(py: Python<'_>) -> PyResult<bool> {
+    let name = intern!(py, "delayed_pure");
+    let set = function!(py, "pantile.config", "_values")?;
+    if let Some(value) = set.cast::<PyDict>()?.get_item(name)? {
+        return value.is_truthy();
+    }
+    static CONFIG: PyOnceLock<Py<PyModule>> = PyOnceLock::new();
+    let config = CONFIG.get_or_try_init(py, || PyResult::Ok(py.import("pantile.config")?.unbind()))?.bind(py);
+    if let Some(value) = config.getattr(intern!(py, "_cache"))?.cast::<PyDict>()?.get_item(name)? {
+        return value.is_truthy();
+    }
+    config.call_method1(intern!(py, "get"), (name,))?.is_truthy()
+}
+
 impl Delayed {
     fn plain(py: Python<'_>, kind: Kind, func: Py<PyAny>, args: Py<PyTuple>) -> Delayed {
         Delayed {
@@ -117,6 +134,7 @@ impl Delayed {
             mark: AtomicU64::new(0),
             kind,
             pure: false,
+            calls_pure: None,
             has_inputs: false,
             local: false,
         }
@@ -328,7 +346,10 @@ impl Delayed {
                 Delayed::call(&method, PyTuple::new(py, all)?, kwargs)?
             }
         };
-        node.pure = own.pure.unwrap_or(this.pure && this.kind == Kind::Value);
+        node.pure = match own.pure.or(this.calls_pure) {
+            Some(said) => said,
+            None => pure_by_default(py)?,
+        };
         if let Some(more) = &this.more
             && this.kind == Kind::Value
         {
@@ -747,7 +768,11 @@ pub fn delayed<'py>(
         }
         Found::Plain | Found::Changeable(_) | Found::Node => Delayed::value(obj),
     };
-    node.pure = pure.unwrap_or(false);
+    node.calls_pure = pure;
+    node.pure = match pure {
+        Some(said) => said,
+        None => pure_by_default(py)?,
+    };
     if nout.is_some() || name.is_some() {
         let value = node.kind == Kind::Value && !obj.is_callable();
         let more = node.more_mut();
@@ -799,6 +824,7 @@ pub fn restored(
     node.place = Place::NOWHERE;
     node.kwargs = kwargs;
     node.pure = pure;
+    node.calls_pure = (kind == Kind::Value && pure).then_some(true);
     node.has_inputs = has_inputs;
     let more = node.more_mut();
     more.key = Some(key);

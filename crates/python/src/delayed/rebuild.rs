@@ -129,6 +129,7 @@ fn renewed<'py>(
         };
         node.place = this.place.clone();
         node.pure = this.pure;
+        node.calls_pure = this.calls_pure;
         copy_more(py, this, &mut node);
         return Ok(node);
     }
