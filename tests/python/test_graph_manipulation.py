@@ -153,6 +153,13 @@ def test_wait_on_gives_nothing_before_all(log):
     assert wait_on(5) == 5
 
 
+def test_waiting_moves_no_values_between_processes():
+    lock = threading.Lock()
+    (waited,) = wait_on([delayed(lock)])
+    assert waited.compute(executor="processes") is lock
+    assert checkpoint([delayed(lock)] * 2, delayed(lock)).compute(executor="processes") is None
+
+
 def test_arrays_wait_for_arrays():
     lock, seen = threading.Lock(), []
 

@@ -854,17 +854,19 @@ impl Drop for Delayed {
             return;
         }
         let func = std::mem::replace(&mut self.func, py.None());
-        let mut next = LEAVING.with_borrow_mut(|leaving| match leaving {
+        // A thread that ends has no list any more; then a chain is as deep as it is.
+        let first = LEAVING.try_with(|leaving| match &mut *leaving.borrow_mut() {
             Some(others) => {
                 others.push(func);
                 None
             }
-            None => {
+            leaving => {
                 *leaving = Some(Vec::new());
                 Some(func)
             }
         });
         // Nothing is borrowed while a node goes, since its end may run code.
+        let mut next = first.unwrap_or(None);
         while let Some(func) = next {
             drop(func);
             next = LEAVING.with_borrow_mut(|leaving| {
