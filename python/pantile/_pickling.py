@@ -14,7 +14,10 @@ import types
 from collections.abc import Callable
 from typing import Any
 
-__all__ = ["Context", "RemoteTraceback", "command", "dumps", "failure", "rebuilt"]
+__all__ = ["Context", "RemoteTraceback", "command", "dumps", "failure", "portable", "rebuilt"]
+
+# What another process has not got under that name; the second is the first in a child of multiprocessing.
+_MAIN = ("__main__", "__mp_main__")
 
 
 def name_of(function: Any) -> str:
@@ -30,9 +33,34 @@ class _Looking(pickle.Pickler):
     main = ""
 
     def reducer_override(self, value: Any) -> Any:
-        if isinstance(value, (type, types.FunctionType)) and value.__module__ == "__main__":
-            self.main = f"__main__.{value.__qualname__}"
+        if isinstance(value, (type, types.FunctionType)) and value.__module__ in _MAIN:
+            self.main = f"{value.__module__}.{value.__qualname__}"
         return NotImplemented
+
+
+def _by_value(value: Any, buffer_callback: Callable[[Any], Any] | None = None) -> bytes:
+    """What cloudpickle makes of it."""
+    import cloudpickle
+
+    main = sys.modules.get("__mp_main__")
+    # Of `__main__` it knows by itself. It looks modules up by their `__name__`.
+    if main is not None and main.__name__ == "__mp_main__":
+        cloudpickle.register_pickle_by_value(main)
+    return cloudpickle.dumps(value, 5, buffer_callback=buffer_callback)
+
+
+def portable(value: Any) -> bytes:
+    """One string that any other process can read, by value only where names would not do."""
+    try:
+        data = pickle.dumps(value, 5)
+    except Exception:
+        try:
+            return _by_value(value)
+        except ImportError:
+            pass
+        # The reason why cloudpickle was wanted says more than that there is none.
+        raise
+    return _by_value(value) if b"_main__" in data else data
 
 
 def dumps(value: Any, role: str, function: Any, buffer_callback: Callable[[Any], Any] | None) -> bytes:
@@ -44,7 +72,7 @@ def dumps(value: Any, role: str, function: Any, buffer_callback: Callable[[Any],
         "exception": "the exception raised by ",
     }[role] + name_of(function)
     try:
-        import cloudpickle
+        import cloudpickle  # noqa: F401
     except ImportError:
         file = io.BytesIO()
         plain = _Looking(file, 5, buffer_callback=buffer_callback)
@@ -62,7 +90,7 @@ def dumps(value: Any, role: str, function: Any, buffer_callback: Callable[[Any],
             "closures can be sent; or move what is sent to the top level of a module that can be imported"
         ) from None
     try:
-        return cloudpickle.dumps(value, 5, buffer_callback=buffer_callback)
+        return _by_value(value, buffer_callback)
     except Exception as error:
         raise pickle.PicklingError(f"cannot send {whole} between processes: {error}") from error
 
@@ -85,19 +113,18 @@ class RemoteError(RuntimeError):
 def _sendable(error: BaseException) -> BaseException:
     """The exception, or one that says what it was, if the parent could not rebuild it."""
     try:
-        data = pickle.dumps(error, 5)
-        if b"__main__" in data:
-            import cloudpickle
-
-            data = cloudpickle.dumps(error, 5)
-        if type(pickle.loads(data)) is type(error):
+        if type(pickle.loads(portable(error))) is type(error):
             return error
         reason = "it comes back as another class"
     except Exception as problem:
         reason = f"{type(problem).__qualname__}: {problem}"
     kind = type(error)
+    try:
+        text = str(error)
+    except Exception as problem:
+        text = f"<its text cannot be made: {type(problem).__qualname__}>"
     return RemoteError(
-        f"{kind.__module__}.{kind.__qualname__}: {error}\n(The exception itself cannot be sent between processes: {reason})"
+        f"{kind.__module__}.{kind.__qualname__}: {text}\n(The exception itself cannot be sent between processes: {reason})"
     )
 
 
@@ -118,7 +145,8 @@ def rebuilt(sent: tuple[list[BaseException], str]) -> BaseException:
     """In the parent: the exception as it was, with the worker's traceback as the last of its causes."""
     chain, text = sent
     for above, below in zip(chain, [*chain[1:], RemoteTraceback(text)], strict=True):
-        above.__cause__ = below
+        # Past a `__setattr__` of its class, as of a frozen dataclass.
+        BaseException.__setattr__(above, "__cause__", below)
     return chain[0]
 
 

@@ -91,7 +91,8 @@ def _trimmed(error: BaseException) -> BaseException:
     """Without this module's own line at the top, as far as there is something below it."""
     trace = error.__traceback__
     if trace is not None and trace.tb_next is not None:
-        error.__traceback__ = trace.tb_next
+        # Past a `__setattr__` of its class, as of a frozen dataclass.
+        return BaseException.with_traceback(error, trace.tb_next)
     return error
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import gc
 import math
@@ -250,6 +251,45 @@ def test_exceptions_that_cannot_be_sent_are_named() -> None:
         call(fail_pickily)
 
 
+@dataclasses.dataclass(frozen=True)
+class FrozenError(Exception):
+    code: int
+
+
+class StubbornError(Exception):
+    """Can be sent, but refuses attributes."""
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise AttributeError(name)
+
+
+class MuteError(Exception):
+    """Has no text, and cannot be sent either."""
+
+    def __str__(self) -> str:
+        raise ValueError("no text")
+
+    def __reduce__(self) -> Any:
+        raise TypeError("not to be sent")
+
+
+def fail_with(kind: type[Exception], *args: Any) -> None:
+    raise kind(*args)
+
+
+def test_exceptions_that_refuse_attributes_or_have_no_text() -> None:
+    before = call(own_pid, workers=1)
+    with pytest.raises(StubbornError) as caught:
+        call(fail_with, StubbornError, 7)
+    assert caught.value.args == (7,)
+    assert "in fail_with" in str(caught.value.__cause__)
+    with pytest.raises(RuntimeError, match=r"FrozenError: .*\n.*cannot be sent"):
+        call(fail_with, FrozenError, 7)
+    with pytest.raises(RuntimeError, match=r"MuteError: <.*ValueError>\n.*TypeError: not to be sent"):
+        call(fail_with, MuteError)
+    assert call(own_pid, workers=1) == before
+
+
 def test_exits_are_exceptions() -> None:
     with pytest.raises(SystemExit):
         call(sys.exit, 3)
@@ -391,6 +431,64 @@ def test_functions_and_classes_of_main_need_no_guard(how: str, tmp_path: Path) -
         env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
     )
     assert (done.stdout, done.stderr, done.returncode) == ("value 20 5\n", "", 0)
+
+
+def printed_by(program: str) -> str:
+    """What a program prints, which raises nothing."""
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+    )
+    assert (done.stderr, done.returncode) == ("", 0)
+    return done.stdout
+
+
+ERRORS_OF_MAIN = """
+from pantile import _native
+class MineError(Exception):
+    def __init__(self, code): super().__init__(code); self.code = code
+def direct(): raise MineError(1)
+def cause(): raise ValueError("outer") from MineError(2)
+def group(): raise ExceptionGroup("several", [MineError(3), KeyError("k")])
+for f in (direct, cause, group):
+    try:
+        _native.call_in_process(f, (), None, 1)
+    except MineError as error:
+        print("direct", error.code, type(error.__cause__).__name__)
+    except ValueError as error:
+        print("cause", type(error.__cause__) is MineError, error.__cause__.code)
+    except ExceptionGroup as error:
+        print("group", error.exceptions[0].code)
+"""
+
+
+def test_exceptions_of_main_keep_their_class() -> None:
+    assert printed_by(ERRORS_OF_MAIN) == "direct 1 RemoteTraceback\ncause True 2\ngroup 3\n"
+
+
+GROUPBY_OF_MAIN = """
+import dataclasses
+import pantile.bag as db
+@dataclasses.dataclass(frozen=True)
+class Key:
+    k: int
+class Item:
+    def __init__(self, x): self.x = x
+def key(item): return Key(item.x % 3)
+bag = db.from_sequence([Item(x) for x in range(20)], npartitions=4)
+groups = bag.groupby(key).compute(executor="processes")
+assert all(type(k) is Key and type(i) is Item for k, items in groups for i in items)
+print(sorted((k.k, sorted(i.x for i in items)) for k, items in groups))
+"""
+
+
+def test_groupby_takes_elements_and_keys_of_main() -> None:
+    expected = [(k, list(range(k, 20, 3))) for k in range(3)]
+    assert printed_by(GROUPBY_OF_MAIN) == f"{expected}\n"
 
 
 WITHOUT_CLOUDPICKLE = """

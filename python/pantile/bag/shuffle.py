@@ -33,6 +33,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, ClassVar
 
+from pantile._pickling import portable
 from pantile.bag.core import Bag
 from pantile.bag.partitioning import size_of
 from pantile.bag.partitions import Call, Stage
@@ -214,7 +215,7 @@ class _Scatter:
                     for place, groups in zip(places, self._scatter(block), strict=True):
                         if groups:
                             start = file.tell()
-                            file.write(pickle.dumps(groups, protocol=5))
+                            file.write(portable(groups))
                             place.append((start, file.tell() - start))
         except BaseException:
             os.unlink(path)
