@@ -74,6 +74,10 @@ VALUES = [
     np.array([None, "x"], dtype=object),
     np.array(["2020-01-01"] * 20_000, dtype="M8[D]"),
     np.arange(3, dtype=">i4"),
+    np.array(3.0),
+    np.array((1, 2.5), dtype=[("a", "i4"), ("b", "f8")]),
+    np.array("2020-01-01", dtype="M8[D]"),
+    np.array(None, dtype=object),
 ]
 
 
@@ -85,6 +89,23 @@ def test_values_come_back_equal(value: Any) -> None:
     if isinstance(value, np.ndarray):
         assert back.dtype == value.dtype
         assert back.flags.writeable
+
+
+def test_arrays_without_dimensions_can_be_computed_with() -> None:
+    x = np.array(3.0)
+    assert call(lambda: np.array(4.0)).shape == ()
+    (back, again), base = call(lambda x: ([x, x], x + 1), x)
+    assert back is again
+    assert base == 4.0
+
+
+def test_masked_arrays_come_back_with_their_mask() -> None:
+    for x in (np.ma.array([1, 2, 3], mask=[0, 1, 0], fill_value=7), np.ma.array(1.5, mask=True)):
+        (back,) = call(echo, x)
+        assert type(back) is np.ma.MaskedArray
+        assert back.fill_value == x.fill_value
+        np.testing.assert_array_equal(back.mask, x.mask)
+        np.testing.assert_array_equal(back.filled(), x.filled())
 
 
 def test_arrays_that_are_read_only_stay_so() -> None:
@@ -489,6 +510,41 @@ print(sorted((k.k, sorted(i.x for i in items)) for k, items in groups))
 def test_groupby_takes_elements_and_keys_of_main() -> None:
     expected = [(k, list(range(k, 20, 3))) for k in range(3)]
     assert printed_by(GROUPBY_OF_MAIN) == f"{expected}\n"
+
+
+IN_A_CHILD = """
+import multiprocessing, sys
+from pantile import _native
+class MineError(Exception): pass
+def helper(x): return x + 1
+def f(x): return helper(x), __name__
+def g(): raise MineError(5)
+def child():
+    assert f.__module__ == "__mp_main__"
+    print(_native.call_in_process(f, (1,), None, 1)[0], flush=True)
+    try:
+        _native.call_in_process(g, (), None, 1)
+    except MineError as error:
+        print(error.args, flush=True)
+if __name__ == "__main__":
+    process = multiprocessing.get_context("spawn").Process(target=child)
+    process.start()
+    process.join()
+    sys.exit(process.exitcode)
+"""
+
+
+def test_the_main_module_of_a_child_of_multiprocessing(tmp_path: Path) -> None:
+    (tmp_path / "script.py").write_text(IN_A_CHILD)
+    done = subprocess.run(
+        [sys.executable, str(tmp_path / "script.py")],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+    )
+    assert (done.stdout, done.stderr, done.returncode) == ("2\n(5,)\n", "", 0)
 
 
 WITHOUT_CLOUDPICKLE = """

@@ -38,11 +38,13 @@ fn slice(buffer: &PyUntypedBuffer) -> &[u8] {
 }
 
 fn contiguous(buffer: &Bound<'_, PyAny>) -> PyResult<PyUntypedBuffer> {
-    let view = PyUntypedBuffer::get(buffer)?;
-    if view.is_c_contiguous() || view.is_fortran_contiguous() {
+    // A buffer without dimensions, as of a 0-d array, has no shape, which is refused here; its raw bytes have one.
+    if let Ok(view) = PyUntypedBuffer::get(buffer)
+        && (view.is_c_contiguous() || view.is_fortran_contiguous())
+    {
         return Ok(view);
     }
-    // Raises the error that says so.
+    // One dimension of bytes, or the error that says that they are not contiguous.
     PyUntypedBuffer::get(&buffer.call_method0("raw")?)
 }
 
@@ -71,9 +73,10 @@ fn plain<'py>(
     match dumps.call((object, 5), Some(&options)) {
         Ok(bytes) => {
             let bytes = bytes.cast_into::<PyBytes>()?;
-            // The name may be a string that happens to be so called: then the slower way is taken for nothing.
+            // The end of `__main__`, and of `__mp_main__`, which is that module in the children of multiprocessing. It may be in a
+            // string that happens to be so called: then the slower way is taken for nothing.
             static MAIN: PyOnceLock<Py<PyBytes>> = PyOnceLock::new();
-            let main = MAIN.get_or_init(py, || PyBytes::new(py, b"__main__").unbind());
+            let main = MAIN.get_or_init(py, || PyBytes::new(py, b"_main__").unbind());
             Ok((!bytes.contains(main)?).then_some(bytes))
         }
         // Interrupts and exits are not about this object.
