@@ -35,13 +35,22 @@ def main(parent: int) -> None:
     for name in _ONE_THREAD:
         os.environ.setdefault(name, "1")
     functions: dict[int, Any] = {}
+    place = _Place()
     begun = False
     while (message := end.receive()) is not None:
         if isinstance(message, tuple):
-            _answer(end, functions, *message)
+            *call, initializer = message
             del message
+            _answer(end, functions, *call)
+            del call
+            # The caller has its answer and does not wait for this.
+            if initializer:
+                place.keep()
+            else:
+                place.restore()
             continue
         _set_up(pickle.loads(message))
+        place.keep()
         if not begun:
             begun = True
             end.ready()
@@ -54,6 +63,36 @@ def _set_up(context: dict[str, Any]) -> None:
         # The parent may be in a folder that has been removed, or that this user may not enter any more.
         with contextlib.suppress(OSError):
             os.chdir(context["folder"])
+
+
+def _folder() -> str | None:
+    try:
+        return os.getcwd()
+    except OSError:
+        # It was removed.
+        return None
+
+
+class _Place:
+    """The working directory and the module path for the next call, whatever the last one has made of them."""
+
+    def __init__(self) -> None:
+        self.keep()
+
+    def keep(self) -> None:
+        """The present ones are the right ones."""
+        self._list = sys.path
+        self._path = list(sys.path)
+        self._folder = _folder()
+
+    def restore(self) -> None:
+        """Goes back to them."""
+        if sys.path is not self._list or sys.path != self._path:
+            sys.path = self._list
+            sys.path[:] = self._path
+        if self._folder is not None and _folder() != self._folder:
+            with contextlib.suppress(OSError):
+                os.chdir(self._folder)
 
 
 def _answer(

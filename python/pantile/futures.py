@@ -90,7 +90,8 @@ class Executor(concurrent.futures.ThreadPoolExecutor):
     a function changes in its own closure or in its module's variables stays in the worker process.
 
     A worker has the environment variables of the time at which it was started; the working directory and ``sys.path`` are
-    those of the call. Libraries in it compute on one thread, unless ``OMP_NUM_THREADS`` and its like say otherwise.
+    those of the call. What a function changes of these two ends with its call; what the initializer changes stays.
+    Libraries in a worker compute on one thread, unless ``OMP_NUM_THREADS`` and its like say otherwise.
 
     Leaving a ``with`` block through `KeyboardInterrupt` cancels what has not begun and ends the workers that are at it.
 

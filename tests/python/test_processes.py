@@ -375,6 +375,39 @@ def test_changes_of_folder_and_module_path_reach_warm_workers(
     assert call(os.getcwd) == str(tmp_path)
 
 
+def go_elsewhere(folder: str) -> None:
+    os.chdir(folder)
+    sys.path.insert(0, folder)
+
+
+def rebind_path(folder: str) -> None:
+    sys.path = [folder]
+
+
+def place() -> tuple[str, list[str]]:
+    return os.getcwd(), list(sys.path)
+
+
+def test_changes_of_folder_and_module_path_end_with_their_call(
+    tmp_path: Path, fresh: _native.WorkerPool
+) -> None:
+    def ask(function: Callable[..., Any], *args: Any, pool: _native.WorkerPool = fresh) -> Any:
+        return _native.call_in_process(function, args, None, 1, pool)
+
+    before = ask(place)
+    assert before[0] == os.getcwd()
+    for change in (go_elsewhere, rebind_path):
+        ask(change, str(tmp_path))
+        assert ask(place) == before
+    # Those of an initializer stay.
+    elsewhere = (str(tmp_path), [str(tmp_path), *before[1]])
+    prepared = _native.WorkerPool(go_elsewhere, (str(tmp_path),))
+    assert ask(place, pool=prepared) == elsewhere
+    ask(go_elsewhere, os.getcwd(), pool=prepared)
+    assert ask(place, pool=prepared) == elsewhere
+    prepared.close()
+
+
 def test_many_small_calls_from_many_threads() -> None:
     results: dict[int, list[float]] = {}
 

@@ -95,13 +95,26 @@ fn start(py: Python<'_>, pool: Option<&WorkerPool>, stop: &Stop<'_>) -> Result<W
     if let Some(initializer) = pool.and_then(|p| p.initializer.as_ref()) {
         let frame = py.detach(|| {
             let parts: Vec<&[u8]> = initializer.parts().collect();
-            worker.exchange(&Message::new(Kind::Call, &parts), &|| stop.asked())
+            let message = Message { notes: &[Notes::INITIALIZER], ..Message::new(Kind::Call, &parts) };
+            worker.exchange(&message, &|| stop.asked())
         })?;
         if frame.kind == Kind::Failure {
             return Err(ProcessError::Prepare(Box::new(frame)).into());
         }
     }
     Ok(worker)
+}
+
+/// The first note of a call, if it has any; the numbers of functions to forget follow.
+pub struct Notes;
+
+impl Notes {
+    /// The worker has the function.
+    pub const KNOWN: u64 = 0;
+    /// The function comes with the call.
+    pub const FRESH: u64 = 1;
+    /// What it changes of the working directory and the module path stays.
+    pub const INITIALIZER: u64 = 2;
 }
 
 /// Why a call failed: in Python code here, or in the machinery.
@@ -229,7 +242,8 @@ fn exchange(
     let keep = worker.kept.keep(function);
     // A function that the worker has not got comes before the arguments.
     let parts: Vec<&[u8]> = (!keep.known).then_some(&function[..]).into_iter().chain(body.parts()).collect();
-    let notes: Vec<u64> = std::iter::once(u64::from(!keep.known)).chain(keep.forget).collect();
+    let first = if keep.known { Notes::KNOWN } else { Notes::FRESH };
+    let notes: Vec<u64> = std::iter::once(first).chain(keep.forget).collect();
     let message = Message { tag: keep.number, notes: &notes, ..Message::new(Kind::Call, &parts) };
     let answer = worker.exchange(&message, stop);
     // A worker says with the tag whether it could read the function.

@@ -1,6 +1,6 @@
 //! The worker's side: frames become what the loop in `python/pantile/_worker.py` handles.
 
-use super::call::IN_WORKER;
+use super::call::{IN_WORKER, Notes};
 use super::pickled::{Pickled, Role, dumps, loads};
 use super::view::readable;
 use pantile_exec::processes::{Frame, Kind, Message, Part, ProcessError, Watch};
@@ -14,8 +14,9 @@ use std::sync::atomic::Ordering;
 #[pyclass(frozen, module = "pantile._native")]
 pub struct WorkerEnd(Mutex<Watch>);
 
-/// A call, taken apart as far as the machinery knows it.
-type Call<'py> = (u64, Option<Bound<'py, PyAny>>, Vec<u64>, Bound<'py, PyAny>);
+/// A call, taken apart as far as the machinery knows it: the function's number, the function if it is new, the numbers to forget,
+/// the arguments, and whether it is the initializer.
+type Call<'py> = (u64, Option<Bound<'py, PyAny>>, Vec<u64>, Bound<'py, PyAny>, bool);
 
 fn broken(e: ProcessError) -> PyErr {
     match e {
@@ -58,10 +59,11 @@ impl WorkerEnd {
             let setup = parts.next().unwrap_or(Part::Inline(Vec::new()));
             return Ok(Some(readable(py, setup)?));
         }
-        let fresh = notes.first() == Some(&1);
+        let fresh = notes.first() == Some(&Notes::FRESH);
+        let initializer = notes.first() == Some(&Notes::INITIALIZER);
         let function = if fresh { parts.next().map(|p| readable(py, p)).transpose()? } else { None };
         let body = Bound::new(py, Body(Mutex::new(Some(parts.collect()))))?.into_any();
-        let call: Call<'py> = (tag, function, notes.into_iter().skip(1).collect(), body);
+        let call: Call<'py> = (tag, function, notes.into_iter().skip(1).collect(), body, initializer);
         Ok(Some(call.into_pyobject(py)?.into_any()))
     }
 
