@@ -41,14 +41,23 @@ class PantileBackend(AutoBatchingMixin, ParallelBackendBase):
         self.parallel = parallel
         self._n_jobs = n_jobs
         self._executor = Executor(n_jobs, kind="processes")
+        self._pending: set[Any] = set()
         return n_jobs
 
     def submit(self, func: Callable[[], Any], callback: Callable[[Any], Any] | None = None) -> Any:
         assert self._executor is not None
         future = self._executor.submit(func)
+        self._pending.add(future)
         if callback is not None:
             future.add_done_callback(callback)
+        future.add_done_callback(self._pending.discard)
         return future
+
+    def stop_call(self) -> None:
+        # Only a call that has failed leaves work behind. joblib ends it by a flag that the next call takes back, and a callback
+        # that is late would then hand the rest of this call's work to the next one.
+        if self._pending:
+            self.abort_everything()
 
     def retrieve_result_callback(self, future: Any) -> Any:
         return future.result()

@@ -215,7 +215,10 @@ def test_compiling_belongs_to_the_task_that_needs_the_kernel() -> None:
 def test_spilling_is_seen(tmp_path: Path) -> None:
     y = da.random.default_rng(1).random((4000, 4000), chunks=500).cumsum(axis=0)
     _native.trim_pool(0)
-    with config.set(memory_limit=48 << 20, spill_dir=tmp_path), Recorded() as seen:
+    # A limit of which 40 MiB are left beside what the process holds.
+    probe = 1 << 50
+    limit = (probe - probe // 20 - _native.memory_left(probe) + (40 << 20)) * 20 // 19
+    with config.set(memory_limit=limit, spill_dir=tmp_path), Recorded() as seen:
         ((y - y.mean()) * 2).sum(axis=1).compute()
     (run,) = seen.runs
     out = [size for _, size, is_out, _ in run.spills if is_out]
