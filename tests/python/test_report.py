@@ -312,6 +312,45 @@ def test_a_folder_that_is_not_there_is_said_at_once(tmp_path: Path) -> None:
         pytest.fail("the block must not run")
 
 
+@pytest.mark.parametrize(
+    ("name", "error", "message"),
+    [
+        ("", ValueError, "empty"),
+        (".", IsADirectoryError, "is a folder"),
+        ("no/r", FileNotFoundError, "no folder"),
+    ],
+)
+def test_what_cannot_be_a_file_is_said_at_once(name, error, message, tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(error, match=message), pantile.report(name):
+        pytest.fail("the block must not run")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_keeps_its_mode_and_links_stay(tmp_path: Path) -> None:
+    path, link = tmp_path / "r.html", tmp_path / "link"
+    path.write_text("old")
+    path.chmod(0o640)
+    link.symlink_to(path.name)
+    made(link)
+    assert link.is_symlink()
+    assert path.read_text().startswith("<!doctype html>")
+    assert path.stat().st_mode & 0o777 == 0o640
+    assert {p.name for p in tmp_path.iterdir()} == {"r.html", "link"}
+
+
+def test_a_pipe_is_written_to(tmp_path: Path) -> None:
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    read: list[str] = []
+    reader = threading.Thread(target=lambda: read.append(path.read_text()), daemon=True)
+    reader.start()
+    made(path)
+    reader.join(30)
+    assert read[0].startswith("<!doctype html>")
+    assert path.is_fifo()
+
+
 def test_the_old_file_stays_when_writing_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "r.html"
     path.write_text("old")

@@ -11,6 +11,7 @@ import base64
 import contextlib
 import json
 import os
+import stat
 import sys
 import time
 import zlib
@@ -49,6 +50,8 @@ class Report:
     """Watches the runs of a ``with`` block and writes a page about them at its end. Made by `pantile.report`."""
 
     def __init__(self, path: str | os.PathLike[str], title: str | None, dt: float) -> None:
+        # `Path` makes "." of an empty string.
+        self._given = path
         self.path = Path(path)
         """Where the page is."""
         self.analysis: Analysis | None = None
@@ -63,8 +66,7 @@ class Report:
     def __enter__(self) -> Report:
         if self._number is not None:
             raise RuntimeError("this report is being made already; use another one")
-        if not self.path.absolute().parent.is_dir():
-            raise FileNotFoundError(f"there is no folder {str(self.path.absolute().parent)!r} for the report")
+        check_writable(self._given)
         self._sampler = _native.Sampler(self._dt)
         self._began = time.perf_counter()
         self._number = _native.watch(self._recorder)
@@ -100,7 +102,8 @@ def report(path: str | os.PathLike[str], *, title: str | None = None, dt: float 
     Parameters
     ----------
     path : str or path-like
-        The file. It is complete or untouched.
+        The file. It is complete or untouched, and keeps its mode; what is no regular file, such as a pipe, is written
+        to as it is. Whether it can be written is looked at when the block begins.
     title : str, optional
         What the page is called.
     dt : float
@@ -125,12 +128,41 @@ def report(path: str | os.PathLike[str], *, title: str | None = None, dt: float 
     return Report(path, title, dt)
 
 
+def check_writable(path: str | os.PathLike[str]) -> None:
+    """Fails if no file can be written there, as far as that can be told without writing."""
+    if not os.fspath(path):
+        raise ValueError("the path of the file is empty")
+    target = Path(os.path.realpath(path))
+    if target.is_dir():
+        raise IsADirectoryError(f"{str(target)!r} is a folder; give the path of a file in it")
+    if not target.parent.is_dir():
+        raise FileNotFoundError(f"there is no folder {str(target.parent)!r}")
+    # A regular file is replaced, so it is its folder that is written to.
+    place = target if target.exists() and not target.is_file() else target.parent
+    if not os.access(place, os.W_OK):
+        raise PermissionError(f"{str(place)!r} cannot be written to")
+
+
 def write_whole(path: str | os.PathLike[str], text: str) -> None:
-    """Writes a file that is complete or untouched."""
-    target = Path(path).absolute()
+    """Writes a file that is complete or untouched, where symbolic links lead to, with the mode it had.
+
+    Pipes and devices are no files that could be replaced; they are written to.
+    """
+    check_writable(path)
+    target = Path(os.path.realpath(path))
+    try:
+        mode = target.stat().st_mode
+    except FileNotFoundError:
+        mode = None
+    if mode is not None and not stat.S_ISREG(mode):
+        with open(target, "w", encoding="utf-8") as file:
+            file.write(text)
+        return
     part = target.with_name(f".{target.name}.{os.getpid()}.part")
     try:
         with open(part, "x", encoding="utf-8") as file:
+            if mode is not None:
+                os.fchmod(file.fileno(), stat.S_IMODE(mode))
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
