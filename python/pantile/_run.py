@@ -6,10 +6,13 @@ profilers, reports) tells the extension (`_native.watch`), not this module.
 
 from __future__ import annotations
 
+import contextlib
+import copy
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pantile import _native, config
@@ -68,25 +71,57 @@ def compute_exprs(exprs: Sequence[Expr]) -> list[Any]:
     return [r[()] if r.ndim == 0 else r for r in results]
 
 
-def _collect(value: Any, found: list[Any], kind: type) -> None:
-    if isinstance(value, kind):
-        found.append(value)
-    elif type(value) in (list, tuple, set, frozenset):
-        for v in value:
-            _collect(v, found, kind)
-    elif type(value) is dict:
-        for v in value.values():
-            _collect(v, found, kind)
+def _children(value: Any) -> list[Any]:
+    """What a container holds that may be replaced: the values of dictionaries, the fields of dataclasses."""
+    kind = type(value)
+    if kind in (list, tuple, set, frozenset):
+        return list(value)
+    if kind is dict:
+        return list(value.values())
+    if kind is slice:
+        return [value.start, value.stop, value.step]
+    if isinstance(value, tuple) and hasattr(kind, "_fields"):
+        return list(value)
+    if hasattr(kind, "__dataclass_fields__"):
+        return [getattr(value, name) for name in kind.__dataclass_fields__ if hasattr(value, name)]
+    return []
+
+
+def _rebuilt(value: Any, children: list[Any]) -> Any:
+    """A container like `value` that holds `children`."""
+    kind = type(value)
+    if kind in (list, tuple, set, frozenset):
+        return kind(children)
+    if kind is dict:
+        return dict(zip(value, children, strict=True))
+    if kind is slice:
+        return slice(*children)
+    if isinstance(value, tuple):
+        return kind._make(children)
+    # A copy that fields are set in: dataclasses.replace() would run __init__, and refuses fields with init=False.
+    new = copy.copy(value)
+    names = [name for name in kind.__dataclass_fields__ if hasattr(value, name)]
+    for name, child in zip(names, children, strict=True):
+        object.__setattr__(new, name, child)
+    return new
+
+
+def _collect(value: Any, found: dict[int, Any], kind: type) -> None:
+    if isinstance(value, (kind, _native.Delayed)) or hasattr(type(value), "__pantile_persist__"):
+        found[id(value)] = value
+        return
+    for child in _children(value):
+        _collect(child, found, kind)
 
 
 def _replace(value: Any, results: dict[int, Any]) -> Any:
     if id(value) in results:
         return results[id(value)]
-    if type(value) in (list, tuple, set, frozenset):
-        return type(value)(_replace(v, results) for v in value)
-    if type(value) is dict:
-        return {k: _replace(v, results) for k, v in value.items()}
-    return value
+    children = _children(value)
+    replaced = [_replace(child, results) for child in children]
+    if all(new is old for new, old in zip(replaced, children, strict=True)):
+        return value
+    return _rebuilt(value, replaced)
 
 
 def _choices(executor: str | None, scheduler: str | None, num_workers: int | None) -> dict[str, Any]:
@@ -176,19 +211,24 @@ def _compute_nodes(nodes: Sequence[Any]) -> list[Any]:
 def persist(
     *args: Any, executor: str | None = None, scheduler: str | None = None, num_workers: int | None = None
 ) -> tuple[Any, ...]:
-    """Computes arrays and delayed values and keeps their blocks and values in memory.
+    """Computes arrays, delayed values and bags and keeps their blocks, values and partitions in memory.
 
     Parameters
     ----------
-    *args : Array, Delayed or any object
-        As for `compute`.
+    *args : Array, Delayed, Bag, Item or any object
+        As for `compute`. Delayed values and bags are computed in one run, arrays in another before it.
     executor, scheduler, num_workers : optional
         As for `compute`.
 
     Returns
     -------
     tuple
-        The same arrays and delayed values, whose blocks and values are there now.
+        The same arrays, delayed values and bags, whose blocks, values and partitions are there now.
+
+    Raises
+    ------
+    RecursionError
+        Containers are nested too deep, or one holds itself.
 
     Examples
     --------
@@ -204,17 +244,38 @@ def persist(
     if chosen:
         with _choosing(chosen):
             return persist(*args)
-    found: list[Any] = []
-    _collect(args, found, Array)
+    found: dict[int, Any] = {}
+    with _explained_depth():
+        _collect(args, found, Array)
+    arrays = [v for v in found.values() if isinstance(v, Array)]
     kept: dict[int, Any] = {}
-    if found:
-        blocks = run(lambda opts: _native.persist([a._expr for a in found], opts))
-        kept = {id(a): Array(v) for a, v in zip(found, blocks, strict=True)}
-    nodes: list[Any] = []
-    _collect(args, nodes, _native.Delayed)
-    if nodes:
-        values = _compute_nodes(nodes)
-        kept.update(
-            (id(n), _native.delayed(v, n.key, None, None, False)) for n, v in zip(nodes, values, strict=True)
-        )
-    return tuple(_replace(arg, kept) for arg in args)
+    if arrays:
+        blocks = run(lambda opts: _native.persist([a._expr for a in arrays], opts))
+        kept = {id(a): Array(v) for a, v in zip(arrays, blocks, strict=True)}
+    # For each the nodes that give its values, and what makes the same of the values.
+    graphs = {
+        key: ([v], partial(_known, v)) if type(v) is _native.Delayed else v.__pantile_persist__()
+        for key, v in found.items()
+        if key not in kept
+    }
+    if graphs:
+        values = iter(_compute_nodes([node for nodes, _ in graphs.values() for node in nodes]))
+        for key, (nodes, rebuild) in graphs.items():
+            kept[key] = rebuild([next(values) for _ in nodes])
+    with _explained_depth():
+        return tuple(_replace(arg, kept) for arg in args)
+
+
+def _known(node: Any, values: list[Any]) -> Any:
+    """A node with the key of `node` whose value is there."""
+    return _native.delayed(values[0], node.key, None, None, False)
+
+
+@contextlib.contextmanager
+def _explained_depth() -> Iterator[None]:
+    try:
+        yield
+    except RecursionError:
+        raise RecursionError(
+            "an argument of persist has containers nested too deep, or one that holds itself"
+        ) from None

@@ -59,6 +59,10 @@ class Item:
         """The tasks that give the value, and the function that takes it from their results."""
         return materialise([self._lazy]), _first
 
+    def __pantile_persist__(self) -> tuple[list[Any], Callable[[list[Any]], Item]]:
+        """The tasks that give the value, and the function that makes the same item of their results."""
+        return materialise([self._lazy]), lambda results: Item(Call(_Constant(results[0]), ()), self.name)
+
     @staticmethod
     def from_delayed(value: Any) -> Item:
         """An item with a delayed value.
@@ -167,7 +171,8 @@ class Item:
         >>> db.from_sequence([1, 2, 3]).max().persist().compute()
         3
         """
-        return Item(Call(_Constant(self.compute(**kwargs)), ()), self.name)
+        nodes, kept = self.__pantile_persist__()
+        return kept(list(pantile.compute(*nodes, **kwargs)))
 
     def visualize(self, *args: Any, **kwargs: Any) -> Any:
         """Draws the tasks, as `pantile.visualize` does.
@@ -322,6 +327,11 @@ class Bag:
 
         return materialise(self._stage.parts()), concatenated
 
+    def __pantile_persist__(self) -> tuple[list[Any], Callable[[list[Any]], Bag]]:
+        """The tasks that give the partitions, and the function that makes the same bag of their results."""
+        label = self._stage.label
+        return materialise(self._stage.parts()), lambda parts: Bag(Stage(label, [Literal(p) for p in parts]))
+
     def compute(self, **kwargs: Any) -> list[Any]:
         """Computes the bag.
 
@@ -364,8 +374,8 @@ class Bag:
         >>> b.sum().compute(), b.npartitions
         (10, 2)
         """
-        parts = pantile.compute(*materialise(self._stage.parts()), **kwargs)
-        return Bag(Stage(self._stage.label, [Literal(part) for part in parts]))
+        nodes, kept = self.__pantile_persist__()
+        return kept(list(pantile.compute(*nodes, **kwargs)))
 
     def visualize(self, *args: Any, **kwargs: Any) -> Any:
         """Draws the tasks, as `pantile.visualize` does.
