@@ -54,8 +54,7 @@ class PantileBackend(AutoBatchingMixin, ParallelBackendBase):
         return future
 
     def stop_call(self) -> None:
-        # Only a call that has failed leaves work behind. joblib ends it by a flag that the next call takes back, and a callback
-        # that is late would then hand the rest of this call's work to the next one.
+        # Only a call that has failed leaves work behind, which joblib itself would let run on.
         if self._pending:
             self.abort_everything()
 
