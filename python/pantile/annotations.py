@@ -9,7 +9,8 @@ Not here: what an annotation does. That is the executor's business; keys that no
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import wraps
 from types import TracebackType
@@ -106,11 +107,12 @@ class annotate:
     retries : int, optional
         How often a failed call is tried again.
     resources : dict, optional
-        What a task needs while it runs: names and amounts.
+        What a task needs while it runs: names and amounts. The executors of this package do not limit anything by it:
+        with ``{"GPU": 1}`` as many tasks run at once as without. It is checked and kept for whoever asks.
     executor : str, optional
         ``"threads"``, ``"sync"`` or ``"processes"``.
     workers : str or list of str, optional
-        Which workers may run it.
+        Which workers may run it. The executors of this package have no named workers; it is kept, as are resources.
     allow_other_workers : bool, optional
         Whether others may where those are not there.
     **annotations
@@ -162,6 +164,16 @@ class annotate:
                 return function(*args, **kwargs)
 
         return annotated
+
+
+@contextmanager
+def exactly(annotations: dict[str, Any] | None) -> Iterator[None]:
+    """A block in which these annotations are in force and no others: for what is built later than it was asked for."""
+    token = _current.set(annotations)
+    try:
+        yield
+    finally:
+        _current.reset(token)
 
 
 def get_annotations() -> dict[str, Any]:

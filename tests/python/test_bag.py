@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bz2
+import dataclasses
 import functools
 import gzip
 import itertools
@@ -20,6 +21,7 @@ import zipfile
 from collections import Counter
 from fractions import Fraction
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import pantile
 import pantile.bag as db
@@ -728,6 +730,103 @@ def test_persist_and_compute_many() -> None:
     assert kept.sum().compute() == kept.fold(add).compute() == 45
     assert len(calls) == 10
     assert db.compute(numbers().max(), 5, [numbers().min()])[:2] == (9, 5)
+
+
+@dataclasses.dataclass
+class _Holder:
+    what: Any
+    other: int = 3
+
+
+class _Pair(NamedTuple):
+    left: Any
+    right: Any
+
+
+def test_persist_of_anything() -> None:
+    calls: list[int] = []
+    bag = numbers().map(lambda x: calls.append(x) or x)
+    item = numbers(2, 1).map(lambda x: calls.append(x) or x).sum()
+    kept, again, held, pair, cut, same, total = pantile.persist(
+        bag, [bag], _Holder(bag), _Pair(1, item), slice(item, None), {"a": [1]}, item
+    )
+    assert sorted(calls) == [0, 0, 1, 1, *range(2, 10)]
+    assert kept.compute() == kept.compute() == again[0].compute() == held.what.compute() == list(range(10))
+    assert (kept.npartitions, kept.name) == (bag.npartitions, bag.name)
+    assert held.other == 3
+    assert isinstance(pair, _Pair)
+    assert pair.left == pair.right.compute() == cut.start.compute() == total.compute() == 1
+    assert (cut.stop, same) == (None, {"a": [1]})
+    assert len(calls) == 12
+    assert bag.persist().map(abs).max().compute() == 9
+
+
+def test_persist_says_what_is_too_deep() -> None:
+    endless: list[Any] = []
+    endless.append(endless)
+    with pytest.raises(RecursionError, match="nested too deep, or one that holds itself"):
+        pantile.persist(endless)
+
+
+class _Flaky:
+    """Fails at the first call with each element."""
+
+    def __init__(self) -> None:
+        self.calls: list[Any] = []
+
+    def __call__(self, x: Any) -> Any:
+        self.calls.append(x)
+        if self.calls.count(x) < 2:
+            raise RuntimeError("flaky")
+        return x
+
+
+def test_annotations_are_those_where_a_step_was_added() -> None:
+    flaky = _Flaky()
+    with pantile.annotate(retries=3):
+        bag = db.from_sequence([1]).map(flaky)
+    assert pickle.loads(pickle.dumps(bag)).compute() == bag.compute() == [1]
+    assert flaky.calls == [1, 1]
+    # Not what is in force where it is computed, nor its neighbours'.
+    plain = db.from_sequence([2]).map(flaky)
+    with pantile.annotate(retries=3):
+        after = plain.map(abs)
+        with pytest.raises(RuntimeError, match="flaky"):
+            plain.compute()
+    flaky.calls.clear()
+    with pytest.raises(RuntimeError, match="flaky"):
+        after.compute()
+    assert flaky.calls == [2]
+    # Reductions' own tasks, and steps that are run for the first elements.
+    with pantile.annotate(retries=3):
+        total = db.from_sequence([3]).fold(lambda a, b: a + flaky(b), lambda a, b: flaky(a + b), initial=0)
+        first = db.from_sequence([5, 6]).map(flaky)
+    assert total.compute() == 3
+    assert first.take(1) == (5,)
+
+
+def test_annotations_of_executors() -> None:
+    here = os.getpid()
+    with pantile.annotate(executor="processes"):
+        there = db.from_sequence([1]).map(lambda x: os.getpid())
+    assert there.compute() != [here]
+    assert there.map(lambda pid: (pid, os.getpid())).compute()[0][1] == here
+
+
+def test_one_task_a_partition_where_annotations_agree(tmp_path: Path) -> None:
+    with pantile.annotate(priority=1):
+        bag = numbers().map(abs)
+    with pantile.annotate(priority=1):
+        bag = bag.map(abs)
+    assert len(_tasks(bag, tmp_path)) == 3
+    assert len(_tasks(bag.map(abs), tmp_path)) == 6
+
+
+def _tasks(bag: db.Bag, folder: Path) -> list[str]:
+    with pantile.report(folder / "r.html") as seen:
+        bag.compute()
+    assert seen.analysis is not None
+    return [n for run in seen.analysis.runs for n in run.names if n.startswith("map")]
 
 
 def test_representations() -> None:

@@ -9,6 +9,12 @@ Which places those are is a question of who is alive: a stage that two other sta
 becomes tasks of its own, so that work they share is done once; a stage with one successor is run inside the
 successor's task. A stage whose tasks exist keeps them.
 
+A stage remembers the annotations (`pantile.annotate`) that were in force when it was built, and its tasks have these,
+whatever is in force when somebody computes. One task has one set of annotations, so steps with different ones are not
+run in the same task: a function is not tried again, nor sent to another process, because its neighbour may be. Two
+things have nobody's function in them and join what uses them: a source without annotations, and steps that are run
+for the first few elements only, whose task has all annotations of its steps (the later wins).
+
 Not here: what steps do (`steps.py`), and how tasks run (`pantile.compute`).
 """
 
@@ -20,6 +26,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 import pantile
+from pantile.annotations import current, exactly
 from pantile.bag.native import is_native, run_native
 
 if TYPE_CHECKING:
@@ -115,12 +122,13 @@ class Shared:
 class Call:
     """A function of tasks' results, not yet a task: the nodes of reduction trees."""
 
-    __slots__ = ("function", "inputs", "task")
+    __slots__ = ("annotations", "function", "inputs", "task")
 
     def __init__(self, function: Callable[..., Any], inputs: Sequence[Lazy]) -> None:
         self.function = function
         self.inputs = tuple(inputs)
         self.task: Any = None
+        self.annotations = current() or None
         _count_users(self.inputs, 1)
 
     def __del__(self) -> None:
@@ -131,10 +139,11 @@ class Call:
 
     def make(self) -> None:
         # A list, so that a function of many parts has one argument.
-        self.task = pantile.delayed(self.function, pure=False)([i.task for i in self.inputs])
+        with exactly(self.annotations):
+            self.task = pantile.delayed(self.function, pure=False)([i.task for i in self.inputs])
 
     def __reduce__(self) -> Any:
-        return (Call, (self.function, self.inputs))
+        return (_restore_call, (self.function, self.inputs, self.annotations))
 
 
 class Part:
@@ -172,7 +181,18 @@ class Stage:
         What the step needs besides the parent's partition: the partition of another stage, or a task's result.
     """
 
-    __slots__ = ("__weakref__", "count", "extras", "label", "parent", "sources", "step", "tasks", "users")
+    __slots__ = (
+        "__weakref__",
+        "annotations",
+        "count",
+        "extras",
+        "label",
+        "parent",
+        "sources",
+        "step",
+        "tasks",
+        "users",
+    )
 
     def __init__(
         self,
@@ -189,6 +209,7 @@ class Stage:
         self.sources = tuple(sources) if sources is not None else ()
         self.count: int = parent.count if parent is not None else len(self.sources)
         self.tasks: dict[int, Any] = {}
+        self.annotations = current() or None
         # How many living stages were derived from this one. It decides what is fused, never what comes out.
         self.users = 0
         _count_users((parent, *self.extras, *self.sources), 1)
@@ -211,7 +232,8 @@ class Stage:
         # Who takes a few elements wants them without the rest, shared or not.
         alone = stage.step is not None and stage.step.takes_few
         while stage.parent is not None:
-            if stage is not self and not alone and (index in stage.tasks or stage.users > 1):
+            apart = index in stage.tasks or stage.users > 1 or not _same(stage.annotations, self.annotations)
+            if stage is not self and not alone and apart:
                 break
             stages.append(stage)
             stage = stage.parent
@@ -225,7 +247,9 @@ class Stage:
         if not stages or not isinstance(source, Source):
             return False
         alone = stages[0].step is not None and stages[0].step.takes_few
-        return not alone and source.costly and (index in self.tasks or self.users > 1)
+        # Without annotations of its own it is read by the task of whoever needs it.
+        differs = self.annotations is not None and not _same(self.annotations, stages[0].annotations)
+        return not alone and source.costly and (index in self.tasks or self.users > 1 or differs)
 
     def needs(self, index: int) -> list[Lazy]:
         """What has to be a task before partition `index` can be one."""
@@ -258,7 +282,12 @@ class Stage:
             extras += (e.tasks[index] if isinstance(e, Stage) else e.task for e in stage.extras)
         steps = [s.step for s in stages if s.step is not None]
         chain = Chain(index, steps, slots, stages[-1].label if stages else self.label, self._origin(index))
-        self.tasks[index] = pantile.delayed(chain, pure=False)(start, *extras)
+        annotations = self.annotations
+        if self.step is not None and self.step.takes_few:
+            said = [base.annotations, *(s.annotations for s in stages)]
+            annotations = {key: value for each in said if each for key, value in each.items()} or None
+        with exactly(annotations):
+            self.tasks[index] = pantile.delayed(chain, pure=False)(start, *extras)
 
     def _origin(self, index: int) -> str:
         """Where a partition's elements come from, if that is a place that can be named."""
@@ -275,8 +304,8 @@ class Stage:
         while stage.parent is not None:
             stages.append(stage)
             stage = stage.parent
-        steps = [(s.label, s.step, s.extras) for s in reversed(stages)]
-        return (_restore, (stage.label, stage.sources, steps))
+        steps = [(s.label, s.step, s.extras, s.annotations) for s in reversed(stages)]
+        return (_restore, (stage.label, stage.sources, stage.annotations, steps))
 
 
 def _count_users(inputs: Iterable[Any], change: int) -> None:
@@ -286,11 +315,29 @@ def _count_users(inputs: Iterable[Any], change: int) -> None:
         stage.users += change
 
 
-def _restore(label: str, sources: Any, steps: Any) -> Stage:
+def _same(one: dict[str, Any] | None, other: dict[str, Any] | None) -> bool:
+    """Whether two sets of annotations are equal."""
+    if one is other:
+        return True
+    try:
+        return bool(one == other)
+    except Exception:  # values that cannot be compared, such as arrays
+        return False
+
+
+def _restore(label: str, sources: Any, annotations: dict[str, Any] | None, steps: Any) -> Stage:
     stage = Stage(label, sources)
-    for name, step, extras in steps:
+    stage.annotations = annotations
+    for name, step, extras, of_step in steps:
         stage = stage.then(name, step, extras)
+        stage.annotations = of_step
     return stage
+
+
+def _restore_call(function: Callable[..., Any], inputs: Any, annotations: dict[str, Any] | None) -> Call:
+    call = Call(function, inputs)
+    call.annotations = annotations
+    return call
 
 
 class Chain:
