@@ -15,6 +15,7 @@ import os
 import pickle
 import random
 import statistics
+import subprocess
 import sys
 import warnings
 import zipfile
@@ -594,6 +595,79 @@ def test_groupby_removes_what_a_killed_process_left(tmp_path, monkeypatch) -> No
     with pantile.config.set(spill_dir=str(tmp_path)):
         numbers().groupby(abs).compute()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_groupby_leaves_nothing_while_somebody_has_the_exception(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(shuffle, "size_of", lambda elements: 1 << 60)
+    seen: list[int] = []
+
+    class Stops:
+        def __init__(self, key: int) -> None:
+            self.key = key
+
+        def __setstate__(self, state: Any) -> None:
+            seen.append(len(list(tmp_path.glob("*/*"))))
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(sys.modules[__name__], "_Stops", Stops, raising=False)
+    Stops.__qualname__ = "_Stops"
+    with pantile.config.set(spill_dir=str(tmp_path)):
+        bag = db.from_sequence([Stops(i) for i in range(9)], npartitions=3).groupby(lambda s: s.key)
+        with pytest.raises(KeyboardInterrupt) as info:
+            bag.compute()
+    assert seen[0] == 4  # a file for each partition, and the lock
+    assert info.value is not None
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_groupby_removes_what_a_killed_worker_left(tmp_path) -> None:
+    folder = shuffle.Folder(str(tmp_path / "pantile-shuffle-1"), os.getpid())
+    Path(folder.open(), "part of a file").touch()
+    assert pickle.loads(pickle.dumps(folder)) is folder
+    del folder
+    assert list(tmp_path.iterdir()) == []
+
+
+_IN_FILES = """
+import os, signal, sys
+import pantile, pantile.bag as db
+from pantile.bag import shuffle
+shuffle.size_of = lambda elements: 1 << 60
+def key(x):
+    if x == 45:
+        assert any(os.scandir(sys.argv[1]))
+        os.kill(os.getpid(), getattr(signal, sys.argv[2]))
+        while True:
+            pass
+    return x
+with pantile.config.set(spill_dir=sys.argv[1]):
+    bag = db.from_sequence(range(50), npartitions=5).groupby(key, blocksize=1)
+    pantile.compute(bag, executor="sync")
+"""
+
+
+def _interrupted(folder: Path, how: str) -> None:
+    ended = subprocess.run(
+        [sys.executable, "-c", _IN_FILES, str(folder), how], capture_output=True, timeout=60
+    )
+    assert ended.returncode != 0
+    assert (b"KeyboardInterrupt" in ended.stderr) == (how == "SIGINT"), ended.stderr.decode()
+
+
+def test_groupby_leaves_nothing_when_interrupted(tmp_path) -> None:
+    _interrupted(tmp_path, "SIGINT")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_small_groupby_removes_what_a_process_left_that_was_just_killed(tmp_path) -> None:
+    _interrupted(tmp_path, "SIGKILL")
+    assert len(list(tmp_path.glob("pantile-shuffle-*/*"))) > 1
+    alive = shuffle.Folder(str(tmp_path / "pantile-shuffle-alive"), os.getpid())
+    Path(alive.open(), "file").touch()
+    with pantile.config.set(spill_dir=str(tmp_path)):
+        numbers().groupby(abs).compute()
+    assert [p.name for p in tmp_path.iterdir()] == ["pantile-shuffle-alive"]
+    assert Path(alive.path, "file").exists()
 
 
 def test_groupby_takes_equal_keys_together() -> None:

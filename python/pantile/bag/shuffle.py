@@ -9,8 +9,10 @@ order, so the result does not depend on which task was faster.
 Which bucket a key belongs to has to be the same in all processes, so it is not Python's `hash` where that is salted
 (`bucket_hash`).
 
-A file is removed with the last reference to what describes it, a folder with its last file; folders of processes that
-were killed are removed by the next process that needs one.
+A file is removed with the last reference to what describes it, a folder with its last file. What a worker that was
+killed has left in a folder, or a result that never arrived, goes with the last reference to the folder, or at the end
+of the process that owns it. Folders of processes that were killed are removed by the next shuffle, which knows them by
+their lock: a folder gets its name only when it is locked.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ from __future__ import annotations
 import contextlib
 import datetime
 import enum
+import errno
 import fcntl
 import itertools
 import numbers
@@ -27,7 +30,9 @@ import shutil
 import tempfile
 import threading
 import time
+import traceback
 import uuid
+import weakref
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -42,7 +47,9 @@ from pantile.bag.steps import function_name, getter
 __all__ = ["bucket_hash", "groupby"]
 
 _PREFIX = "pantile-shuffle-"
-# A folder that is younger may belong to somebody who has not locked it yet.
+# A folder that is being made: it gets its name when it is locked.
+_NEW_PREFIX = "pantile-new-shuffle-"
+# A folder without a name or a lock that is younger may belong to somebody who is making or removing it.
 _SETTLED_S = 60.0
 
 
@@ -83,29 +90,83 @@ def _bucket(key: Any, count: int) -> int:
 
 
 class Folder:
-    """Where the files of one shuffle are; made by the first task that needs it."""
+    """Where the files of one shuffle are; made by the first task that needs it.
 
-    __slots__ = ("owner", "path")
+    In the process that owns it there is one object for it, and when that ends, the folder is removed.
+    """
+
+    __slots__ = ("__weakref__", "_looked", "owner", "path")
 
     _locks: ClassVar[dict[str, int]] = {}
+    _own: ClassVar[weakref.WeakValueDictionary[str, Folder]] = weakref.WeakValueDictionary()
     # Reentrant: the collector may run `OnDisk.__del__` while this thread is inside.
     _guard = threading.RLock()
 
     def __init__(self, path: str, owner: int) -> None:
         self.path = path
         self.owner = owner
+        self._looked = False
+        if owner == os.getpid():
+            Folder._own[path] = self
+            weakref.finalize(self, Folder._remove, path, owner)
+
+    @staticmethod
+    def restored(path: str, owner: int) -> Folder:
+        """The folder's object in this process."""
+        with Folder._guard:
+            if owner != os.getpid():
+                return Folder(path, owner)
+            folder = Folder._own.get(path) or Folder(path, owner)
+            # A worker has made it, and may end before its files are read.
+            with contextlib.suppress(OSError):
+                folder._lock()
+            return folder
+
+    def clean(self) -> None:
+        """Removes what killed processes have left beside this folder. Looks once."""
+        if not self._looked:
+            self._looked = True
+            # The owner is alive, and takes the locks over of workers that are not.
+            _remove_abandoned(os.path.dirname(self.path), f"{_PREFIX}{self.owner}-")
 
     def open(self) -> str:
         """The folder's path. This process keeps it locked until it is removed."""
         with Folder._guard:
-            if self.path not in Folder._locks:
-                if not Folder._locks:
-                    _remove_abandoned(os.path.dirname(self.path))
-                os.makedirs(self.path, mode=0o700, exist_ok=True)
-                lock = os.open(os.path.join(self.path, "lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-                fcntl.flock(lock, fcntl.LOCK_SH)
-                Folder._locks[self.path] = lock
+            while self.path not in Folder._locks:
+                # Another process may make it, or remove it because it is empty, at the same time.
+                with contextlib.suppress(FileNotFoundError):
+                    self._lock()
+                    break
+                self._make()
         return self.path
+
+    def _lock(self) -> None:
+        if self.path not in Folder._locks:
+            lock = os.open(os.path.join(self.path, "lock"), os.O_RDWR | os.O_CLOEXEC)
+            try:
+                fcntl.flock(lock, fcntl.LOCK_SH)
+                if not os.fstat(lock).st_nlink:
+                    raise FileNotFoundError(f"{self.path!r} was removed by another process")
+            except BaseException:
+                os.close(lock)
+                raise
+            Folder._locks[self.path] = lock
+
+    def _make(self) -> None:
+        parent = os.path.dirname(self.path)
+        os.makedirs(parent, exist_ok=True)
+        new = tempfile.mkdtemp(prefix=_NEW_PREFIX, dir=parent)
+        lock = os.open(os.path.join(new, "lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        fcntl.flock(lock, fcntl.LOCK_SH)
+        try:
+            os.rename(new, self.path)
+        except OSError as error:
+            os.close(lock)
+            shutil.rmtree(new, ignore_errors=True)
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                raise
+        else:
+            Folder._locks[self.path] = lock
 
     @staticmethod
     def close_if_empty(path: str) -> None:
@@ -117,22 +178,38 @@ class Folder:
                 shutil.rmtree(path)
             except OSError:
                 return  # removed by another process
-            lock = Folder._locks.pop(path, None)
-            if lock is not None:
-                os.close(lock)
+            Folder._unlock(path)
+
+    @staticmethod
+    def _remove(path: str, owner: int) -> None:
+        """Removes the folder and what is left in it, unless this is a copy of the owner that was made by forking."""
+        if os.getpid() == owner:
+            with Folder._guard:
+                shutil.rmtree(path, ignore_errors=True)
+                Folder._unlock(path)
+
+    @staticmethod
+    def _unlock(path: str) -> None:
+        lock = Folder._locks.pop(path, None)
+        if lock is not None:
+            os.close(lock)
 
     def __reduce__(self) -> Any:
-        return (Folder, (self.path, self.owner))
+        return (Folder.restored, (self.path, self.owner))
 
 
-def _remove_abandoned(parent: str) -> None:
-    """Removes the folders that no living process has locked."""
+def _remove_abandoned(parent: str, spared: str) -> None:
+    """Removes the folders that no living process has locked, but those whose names begin with `spared`."""
     with contextlib.suppress(OSError):
-        for entry in Path(parent).glob(_PREFIX + "*"):
+        for entry in [*Path(parent).glob(_PREFIX + "*"), *Path(parent).glob(_NEW_PREFIX + "*")]:
             with contextlib.suppress(OSError):
-                if time.time() - entry.stat().st_mtime < _SETTLED_S:
+                if entry.name.startswith(spared):
                     continue
-                lock = os.open(entry / "lock", os.O_RDWR)
+                young = time.time() - entry.stat().st_mtime < _SETTLED_S
+                if young and (entry.name.startswith(_NEW_PREFIX) or not (entry / "lock").exists()):
+                    continue
+                # Of a folder without a lock nobody has locked it.
+                lock = os.open(entry / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
                 try:
                     fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
                     shutil.rmtree(entry)
@@ -156,12 +233,12 @@ class InMemory:
 class OnDisk:
     """A scattered partition in a file, which belongs to this object in the process that owns the shuffle."""
 
-    __slots__ = ("owner", "path", "places")
+    __slots__ = ("folder", "path", "places")
 
-    def __init__(self, path: str, places: list[list[tuple[int, int]]], owner: int) -> None:
+    def __init__(self, path: str, places: list[list[tuple[int, int]]], folder: Folder) -> None:
         self.path = path
         self.places = places
-        self.owner = owner
+        self.folder = folder
 
     def read(self, bucket: int) -> Iterator[dict[Any, list[Any]]]:
         """The bucket's groups, as many dictionaries as there were blocks."""
@@ -172,10 +249,10 @@ class OnDisk:
                 yield pickle.loads(os.pread(file.fileno(), length, offset))
 
     def __reduce__(self) -> Any:
-        return (OnDisk, (self.path, self.places, self.owner))
+        return (OnDisk, (self.path, self.places, self.folder))
 
     def __del__(self) -> None:
-        if self.owner == os.getpid():
+        if self.folder.owner == os.getpid():
             with contextlib.suppress(OSError):
                 os.unlink(self.path)
             Folder.close_if_empty(os.path.dirname(self.path))
@@ -203,6 +280,7 @@ class _Scatter:
 
     def __call__(self, parts: list[Any]) -> InMemory | OnDisk:
         elements = parts[0]
+        self.folder.clean()
         # From another process each gathering task would be sent all buckets; of a file it reads its own.
         if os.getpid() == self.folder.owner and size_of(elements) <= self.share:
             return InMemory(self._scatter(elements))
@@ -221,7 +299,7 @@ class _Scatter:
             os.unlink(path)
             Folder.close_if_empty(os.path.dirname(path))
             raise
-        return OnDisk(path, places, self.folder.owner)
+        return OnDisk(path, places, self.folder)
 
     def _scatter(self, elements: Iterable[Any]) -> list[dict[Any, list[Any]]]:
         buckets: list[dict[Any, list[Any]]] = [{} for _ in range(self.count)]
@@ -240,13 +318,21 @@ class _Gather:
         self.__name__ = "gather"
 
     def __call__(self, scattered: list[InMemory | OnDisk]) -> list[tuple[Any, list[Any]]]:
-        groups: dict[Any, list[Any]] = {}
-        for part in scattered:
-            for found in part.read(self.bucket):
-                for key, group in found.items():
-                    # A copy at first: what is in memory is read by one task only, but may be read in another run too.
-                    groups.setdefault(key, []).extend(group)
-        return list(groups.items())
+        try:
+            groups: dict[Any, list[Any]] = {}
+            part: InMemory | OnDisk | None
+            for part in scattered:
+                for found in part.read(self.bucket):
+                    for key, group in found.items():
+                        # A copy at first: what is in memory is read by one task only, but may be read in another run too.
+                        groups.setdefault(key, []).extend(group)
+            return list(groups.items())
+        except BaseException as error:
+            # Else the files are there as long as somebody has the exception, whose traceback has the frames.
+            traceback.clear_frames(error.__traceback__)
+            part = None
+            scattered = []
+            raise
 
 
 def groupby(bag: Bag, grouper: Any, npartitions: int | None, blocksize: int, shuffle: str | None) -> Bag:
@@ -261,7 +347,9 @@ def groupby(bag: Bag, grouper: Any, npartitions: int | None, blocksize: int, shu
     if blocksize < 1:
         raise ValueError(f"groupby: blocksize is {blocksize}, but a block has at least one element")
     key = grouper if callable(grouper) else getter(grouper)
-    folder = Folder(os.path.join(config.get("spill_dir"), _PREFIX + uuid.uuid4().hex), os.getpid())
+    folder = Folder(
+        os.path.join(config.get("spill_dir"), f"{_PREFIX}{os.getpid()}-{uuid.uuid4().hex}"), os.getpid()
+    )
     # A quarter of the limit for all partitions together; the others are for partitions at work and for what is gathered.
     share = config.get("memory_limit") // 4 // max(bag.npartitions, 1)
     scatter = _Scatter(key, count, blocksize, folder, share)
