@@ -64,7 +64,8 @@ def delayed(
     Raises
     ------
     TypeError
-        When a node is built: an argument is a generator, which can be used only once. When a node is used as if its value were
+        When a node is built: an argument can be used only once, as generators, other iterators and files that can be read. When
+        a node is used as if its value were
         known: ``if``, ``len``, iteration without `nout`, f-strings.
     ArgumentChangedError
         When it is computed: a list, dictionary or set among the arguments was changed after the call was built, or a call
@@ -122,11 +123,10 @@ def optimize(*args: Any, traverse: bool = True) -> tuple[Any, ...]:
     """
     from pantile._run import _collect, _replace
 
-    nodes: list[Delayed] = []
+    found: dict[int, Any] = {}
     if traverse:
-        _collect(args, nodes, Delayed)
-    else:
-        nodes = [a for a in args if isinstance(a, Delayed)]
+        _collect(args, found, Delayed)
+    nodes = [a for a in (found.values() if traverse else args) if isinstance(a, Delayed)]
     made = _native.delayed_graph(nodes).rebuilt(len(nodes))
     instead = {id(a): b for a, b in zip(nodes, made, strict=True)}
     if not traverse:

@@ -6,6 +6,7 @@ import dataclasses
 import functools
 import gc
 import inspect
+import io
 import itertools
 import operator
 import os
@@ -179,6 +180,45 @@ def test_generators_are_refused():
     assert delayed(sum)(range(3)).compute() == 3
 
 
+class _Counter:
+    def __next__(self) -> int:
+        return 1
+
+
+async def _later():
+    yield 1
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: iter([1, 2]),
+        lambda: map(abs, [1]),
+        lambda: zip([1], [2], strict=True),
+        lambda: itertools.count(),
+        lambda: io.StringIO("a"),
+        _Counter,
+        _later,
+    ],
+)
+def test_what_can_be_used_once_is_refused(make):
+    for wrap in (lambda v: v, lambda v: [v], lambda v: {"a": (v,)}):
+        with pytest.raises(TypeError, match="can be used once only"):
+            delayed(list)(wrap(make()))
+    with pytest.raises(TypeError, match="can be used once only"):
+        pantile.compute([make(), delayed(abs)(1)])
+
+
+def test_files_are_arguments_if_they_can_only_be_written_to(tmp_path):
+    path = tmp_path / "a"
+    with open(path, "w") as file:
+        delayed(file.write)("a").compute()
+        delayed(print)("b", file=file).compute()
+    assert path.read_text() == "ab\n"
+    with open(path) as file, pytest.raises(TypeError, match="Pass its path"):
+        delayed(list)(file)
+
+
 def test_arguments_must_not_change_between_building_and_running():
     data = [1, 2, [3]]
     total = delayed(len)(data)
@@ -207,6 +247,13 @@ def test_a_call_that_changes_what_others_need_is_found_out():
     with pytest.raises(ValueError, match="read-only") as info:
         pantile.compute(array, delayed(write)(array))
     assert any("copy the array" in note for note in info.value.__notes__)
+    # What the user made read-only is the user's.
+    mine = np.zeros(3)
+    mine.flags.writeable = False
+    for call in (delayed(write)(mine), delayed(lambda a, _: write(a))(mine, delayed(inc)(1))):
+        with pytest.raises(ValueError, match="read-only") as info:
+            call.compute()
+        assert not any("copy the array" in note for note in info.value.__notes__)
     # Whoever has it alone may do so.
     assert delayed(write)(delayed(np.zeros)(3)).compute()[0] == 1
 

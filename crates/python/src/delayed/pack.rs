@@ -76,7 +76,8 @@ enum Class {
     Named,
     Dataclass,
     Collection,
-    Generator,
+    /// What can be gone through once: generators and other iterators.
+    Iterator,
 }
 
 /// Types that were looked at. They are kept alive, so that an address stands for one type only.
@@ -138,12 +139,9 @@ fn classify(value: &Bound<'_, PyAny>) -> PyResult<Class> {
     if value.is_instance_of::<PyTuple>() && ask("_fields")?.is_some() && ask("_make")?.is_some() {
         return Ok(Class::Named);
     }
-    // Generators, and what `iter`, `map`, `zip`, `itertools` and their like give.
-    let builtin = |module: Bound<'_, PyAny>| {
-        module.extract::<String>().is_ok_and(|name| name == "builtins" || name == "itertools")
-    };
-    if ask("__next__")?.is_some() && ask("__module__")?.is_some_and(builtin) {
-        return Ok(Class::Generator);
+    // Also where there is no `__iter__`: `next` has one effect only once, whoever calls it.
+    if ask("__next__")?.is_some() || ask("__anext__")?.is_some() {
+        return Ok(Class::Iterator);
     }
     Ok(Class::Plain)
 }
@@ -170,7 +168,7 @@ pub fn look<'py>(value: &Bound<'py, PyAny>, traverse: bool) -> PyResult<Found<'p
         Class::Node => Ok(Found::Node),
         Class::Packed => Ok(Found::Instead(value.clone())),
         Class::Collection => collection(value).map(Found::Instead),
-        Class::Generator => Err(generator_error(value)),
+        Class::Iterator => refuse_iterator(value).map(|()| Found::Plain),
         _ if !traverse => Ok(Found::Plain),
         Class::Dataclass if value.is_instance_of::<PyType>() => Ok(Found::Plain),
         _ => {
@@ -205,17 +203,30 @@ fn is_simple(value: &Bound<'_, PyAny>) -> bool {
     }
 }
 
-fn generator_error(value: &Bound<'_, PyAny>) -> PyErr {
-    let kind = value.get_type().name().map_or_else(|_| "iterator".to_string(), |name| name.to_string());
-    let name = value.getattr("__name__").and_then(|n| n.extract::<String>());
-    let (what, name) = match name {
-        Ok(name) => (format!("a {kind} ({name})"), name),
-        Err(_) => (format!("an iterator ({kind})"), "iterator".to_string()),
+/// Fails for what can be used only once, which is every iterator but a file that can only be written to.
+fn refuse_iterator(value: &Bound<'_, PyAny>) -> PyResult<()> {
+    let py = value.py();
+    let says = |name| value.call_method0(name).and_then(|said: Bound<'_, PyAny>| said.is_truthy());
+    let is_file = value.is_instance(&py.import("io")?.getattr("IOBase")?)?;
+    if is_file && says("writable").unwrap_or(false) && !says("readable").unwrap_or(true) {
+        return Ok(());
+    }
+    let ty = value.get_type();
+    let type_name = ty.name()?;
+    let (what, advice) = if is_file {
+        (format!("a file ({type_name})"), "its path, or what it holds,".to_owned())
+    } else if ty.hasattr(intern!(py, "__anext__"))? {
+        (format!("an asynchronous iterator ({type_name})"), "a list of what it gives".to_owned())
+    } else if ty.hasattr(intern!(py, "gi_frame"))? {
+        let name = value.getattr("__name__").and_then(|n| n.extract::<String>()).unwrap_or_default();
+        (format!("a generator ({name})"), format!("list({name})"))
+    } else {
+        (format!("an iterator ({type_name})"), "a list of what it gives".to_owned())
     };
-    PyTypeError::new_err(format!(
-        "{what} cannot be an argument of a delayed call: it can be used once only, and the call may run on another \
-         thread, in another process or more than once. Pass list({name}) instead"
-    ))
+    Err(PyTypeError::new_err(format!(
+        "{what} cannot be an argument of a delayed call: it can be used once only, and the call may run on another thread, in \
+         another process or more than once. Pass {advice} instead"
+    )))
 }
 
 /// The node that gives a collection's value. An array gives no nodes: it has an engine of its own.
@@ -307,11 +318,14 @@ fn enter<'py>(value: &Bound<'py, PyAny>, print: &mut Print, depth: usize) -> PyR
         (value.as_ptr() as usize).hash(&mut print.hash);
         return Ok(Entered::Done(None));
     }
-    let shape = match class_of(value)? {
+    let class = class_of(value)?;
+    let shape = match class {
         Class::Node | Class::Packed => return Ok(Entered::Done(Some(value.clone()))),
         Class::Collection => return collection(value).map(|node| Entered::Done(Some(node))),
-        Class::Generator => return Err(generator_error(value)),
-        Class::Plain => {
+        Class::Plain | Class::Iterator => {
+            if class == Class::Iterator {
+                refuse_iterator(value)?;
+            }
             (value.as_ptr() as usize).hash(&mut print.hash);
             return Ok(Entered::Done(None));
         }

@@ -415,17 +415,18 @@ impl Calls<'_> {
         self.check_unchanged(py, node)?;
         if !node.has_inputs {
             let kwargs = node.kwargs.as_ref().map(|k| k.bind(py));
-            return self.place(py, node, node.func.bind(py), node.args.bind(py), kwargs);
+            return self.place(py, node, node.func.bind(py), node.args.bind(py), kwargs, false);
         }
         // A shared result is handed out so that whoever changes it is found out.
         let numbers = self.plan.nodes.inputs(at);
         let mut watched: Vec<(Bound<'py, PyAny>, u64)> = Vec::new();
+        let mut read_only = false;
         let mut objects = inputs.drain(..).zip(numbers);
         let mut next = || -> PyResult<Bound<'py, PyAny>> {
             let (object, &from) =
                 objects.next().ok_or_else(|| InternalError::new_err("a call has too few inputs"))?;
             let value = object.get(py)?;
-            if self.shared[from as usize] { guarded(value, &mut watched) } else { Ok(value) }
+            if self.shared[from as usize] { guarded(value, &mut watched, &mut read_only) } else { Ok(value) }
         };
         let mut fill = |value: Bound<'py, PyAny>| -> PyResult<Bound<'py, PyAny>> {
             if value.is_exact_instance_of::<Delayed>() {
@@ -451,7 +452,7 @@ impl Calls<'_> {
             None => None,
         };
         drop(objects);
-        let result = self.place(py, node, &func, &args, kwargs.as_ref())?;
+        let result = self.place(py, node, &func, &args, kwargs.as_ref(), read_only)?;
         for (value, print) in watched {
             if fingerprint(&value)? != print {
                 return Err(ArgumentChangedError::new_err(format!(
@@ -493,7 +494,7 @@ impl Calls<'_> {
         Ok(())
     }
 
-    /// Calls the function where the node shall run.
+    /// Calls the function where the node shall run. `read_only`: whether it gets an array as a read-only view for others' sake.
     fn place<'py>(
         &self,
         py: Python<'py>,
@@ -501,6 +502,7 @@ impl Calls<'_> {
         func: &Bound<'py, PyAny>,
         args: &Bound<'py, PyTuple>,
         kwargs: Option<&Bound<'py, PyDict>>,
+        read_only: bool,
     ) -> PyResult<Bound<'py, PyAny>> {
         if self.in_process(py, node)? {
             let workers = Workers { pool: None, most: self.options.workers() };
@@ -510,7 +512,8 @@ impl Calls<'_> {
                 .map(|r| r.into_bound(py));
         }
         func.call(args, kwargs).inspect_err(|e| {
-            if e.is_instance_of::<PyValueError>(py) && e.to_string().contains("read-only") {
+            // An array that the user made read-only is another matter.
+            if read_only && e.is_instance_of::<PyValueError>(py) && e.to_string().contains("read-only") {
                 let note = "results that several calls need are passed to them read-only, so that none changes what the others see; \
                             copy the array before you change it";
                 let _ = e.value(py).call_method1(intern!(py, "add_note"), (note,));
@@ -613,6 +616,7 @@ impl Runner for Calls<'_> {
 fn guarded<'py>(
     value: Bound<'py, PyAny>,
     watched: &mut Vec<(Bound<'py, PyAny>, u64)>,
+    read_only: &mut bool,
 ) -> PyResult<Bound<'py, PyAny>> {
     let py = value.py();
     if is_container(&value) {
@@ -626,6 +630,7 @@ fn guarded<'py>(
         let flags = PyDict::new(py);
         flags.set_item(intern!(py, "write"), false)?;
         view.call_method(intern!(py, "setflags"), (), Some(&flags))?;
+        *read_only = true;
         return Ok(view);
     }
     Ok(value)
