@@ -64,9 +64,8 @@ def delayed(
     Raises
     ------
     TypeError
-        When a node is built: an argument can be used only once, as generators, other iterators and files that can be read. When
-        a node is used as if its value were
-        known: ``if``, ``len``, iteration without `nout`, f-strings.
+        When a node is built: an argument can be used only once, as generators, other iterators and files that can be
+        read. When a node is used as if its value were known: ``if``, ``len``, iteration without `nout`, f-strings.
     ArgumentChangedError
         When it is computed: a list, dictionary or set among the arguments was changed after the call was built, or a call
         changed a result that others need too.
