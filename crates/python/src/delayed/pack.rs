@@ -139,8 +139,11 @@ fn classify(value: &Bound<'_, PyAny>) -> PyResult<Class> {
     if value.is_instance_of::<PyTuple>() && ask("_fields")?.is_some() && ask("_make")?.is_some() {
         return Ok(Class::Named);
     }
-    // Also where there is no `__iter__`: `next` has one effect only once, whoever calls it.
-    if ask("__next__")?.is_some() || ask("__anext__")?.is_some() {
+    // An iterator is its own iterator, which a mock that has every method is not. Also where there is no `__iter__`: `next` has one
+    // effect only once, whoever calls it.
+    let own = |it: PyResult<Bound<'_, pyo3::types::PyIterator>>| it.is_ok_and(|it| it.is(value));
+    let once = ask("__next__")?.is_some() && (ask("__iter__")?.is_none() || own(value.try_iter()));
+    if once || ask("ag_frame")?.is_some() {
         return Ok(Class::Iterator);
     }
     Ok(Class::Plain)
@@ -215,8 +218,8 @@ fn refuse_iterator(value: &Bound<'_, PyAny>) -> PyResult<()> {
     let type_name = ty.name()?;
     let (what, advice) = if is_file {
         (format!("a file ({type_name})"), "its path, or what it holds,".to_owned())
-    } else if ty.hasattr(intern!(py, "__anext__"))? {
-        (format!("an asynchronous iterator ({type_name})"), "a list of what it gives".to_owned())
+    } else if ty.hasattr(intern!(py, "ag_frame"))? {
+        (format!("an asynchronous generator ({type_name})"), "a list of what it gives".to_owned())
     } else if ty.hasattr(intern!(py, "gi_frame"))? {
         let name = value.getattr("__name__").and_then(|n| n.extract::<String>()).unwrap_or_default();
         (format!("a generator ({name})"), format!("list({name})"))
