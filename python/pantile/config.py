@@ -185,6 +185,13 @@ def _default_threads() -> int:
 
 
 def _default_folder() -> str:
+    # What `tempfile.gettempdir` looks at first. Importing that takes longer than the first small computation.
+    for variable in ("TMPDIR", "TEMP", "TMP"):
+        folder = os.environ.get(variable)
+        if folder and os.path.isdir(folder) and os.access(folder, os.W_OK | os.X_OK):
+            return os.path.abspath(folder)
+    if os.path.isdir("/tmp") and os.access("/tmp", os.W_OK | os.X_OK):
+        return "/tmp"
     import tempfile
 
     return tempfile.gettempdir()
