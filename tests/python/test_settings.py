@@ -458,3 +458,18 @@ def test_unknown_names_are_attribute_errors() -> None:
     with pytest.raises(AttributeError, match="it has"):
         pantile.no_such_thing
     assert pantile.__version__
+
+
+def test_the_spill_folder_is_the_systems_and_costs_no_import(tmp_path):
+    code = (
+        "import sys, pantile; from pantile import config; assert pantile.delayed(abs)(-1).compute() == 1; "
+        "print(config.get('spill_dir'), 'tempfile' in sys.modules)"
+    )
+    for folder, expected in ((tmp_path, tmp_path), (tmp_path / "missing", "/tmp")):
+        env = {**os.environ, "TMPDIR": str(folder)}
+        for name in ("TEMP", "TMP", "PANTILE_SPILL_DIR"):
+            env.pop(name, None)
+        ran = subprocess.run(
+            [sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True
+        )
+        assert ran.stdout.split() == [str(expected), "False"]
